@@ -1,0 +1,26 @@
+# The CPU levels: lib/device/cpu/level/*.cpp compiled once per instruction set into the one library, picked at run time.
+set(HEARTH_CPU_LEVELS "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+  set(HEARTH_CPU_LEVELS v2 v3 v4)
+  set(HEARTH_CPU_FLAGS_v2 -march=x86-64-v2)
+  set(HEARTH_CPU_FLAGS_v3 -march=x86-64-v3)
+  set(HEARTH_CPU_FLAGS_v4 -march=x86-64-v4 -mavx512vnni -mavx512bf16 -mprefer-vector-width=512)
+else()
+  set(HEARTH_CPU_LEVELS generic)
+  set(HEARTH_CPU_FLAGS_generic "")
+endif()
+
+# hearth_cpu_levels(target sources...): adds one object library per level to the target. Each source sees
+# HEARTH_CPU_LEVEL (its level's name as a token) and must put every symbol but its table into an anonymous namespace.
+function(hearth_cpu_levels target)
+  foreach(level IN LISTS HEARTH_CPU_LEVELS)
+    add_library(hearth_cpu_${level} OBJECT ${ARGN})
+    hearth_target(hearth_cpu_${level})
+    target_include_directories(hearth_cpu_${level} PRIVATE ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/include)
+    target_compile_options(hearth_cpu_${level} PRIVATE ${HEARTH_CPU_FLAGS_${level}} -fno-lto -fno-exceptions -fno-rtti)
+    target_compile_definitions(hearth_cpu_${level} PRIVATE HEARTH_CPU_LEVEL=${level} HEARTH_CPU_LEVEL_${level}=1)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:hearth_cpu_${level}>)
+  endforeach()
+  list(TRANSFORM HEARTH_CPU_LEVELS PREPEND HEARTH_HAS_LEVEL_ OUTPUT_VARIABLE has)
+  target_compile_definitions(${target} PRIVATE ${has})
+endfunction()

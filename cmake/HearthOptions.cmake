@@ -1,0 +1,37 @@
+# Options, and hearth_target(): what every target of ours is compiled with.
+include(CMakeDependentOption)
+option(BUILD_SHARED_LIBS "Build libhearth as a shared library" ON)
+option(HEARTH_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(HEARTH_BUILD_EXAMPLES "Build the examples and the hearth program" ${PROJECT_IS_TOP_LEVEL})
+option(HEARTH_WERROR "Treat warnings as errors" OFF)
+set(HEARTH_SANITIZE "" CACHE STRING "Sanitizers for every target, for example address,undefined or thread")
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release)
+  endif()
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+endif()
+
+add_library(hearth_build_flags INTERFACE)
+target_compile_features(hearth_build_flags INTERFACE cxx_std_20)
+target_compile_options(hearth_build_flags INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                                                    -fno-math-errno -ffp-contract=off)
+if(HEARTH_WERROR)
+  target_compile_options(hearth_build_flags INTERFACE -Werror)
+endif()
+if(HEARTH_SANITIZE)
+  target_compile_options(hearth_build_flags INTERFACE -fsanitize=${HEARTH_SANITIZE} -fno-omit-frame-pointer
+                                                      -fno-sanitize-recover=all)
+  target_link_options(hearth_build_flags INTERFACE -fsanitize=${HEARTH_SANITIZE})
+endif()
+
+# hearth_target(name): warnings, sanitizers, C++20, hidden symbols, position-independent code.
+function(hearth_target name)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:hearth_build_flags>)
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden C_VISIBILITY_PRESET hidden
+                                           VISIBILITY_INLINES_HIDDEN ON POSITION_INDEPENDENT_CODE ON)
+endfunction()

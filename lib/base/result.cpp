@@ -1,0 +1,33 @@
+// The thread's error record behind Result<T>.
+#include "base/result.hpp"
+
+namespace hearth {
+
+ErrorRecord& error_record() noexcept {
+    thread_local ErrorRecord record;
+    return record;
+}
+
+void begin_error(Code code) noexcept {
+    ErrorRecord& record = error_record();
+    record.code = code;
+    record.subcode = 0;
+    record.device = -1;
+    record.bytes_wanted = record.bytes_free = 0;
+    record.line = record.column = 0;
+    record.message[0] = 0;
+}
+
+void end_error(std::size_t n_written) noexcept { error_record().message[n_written] = 0; }
+
+Failure fail_oom(Code code, const char* what, uint64_t bytes_wanted, uint64_t bytes_free, int32_t device) {
+    Failure failure = bytes_free ? fail(code, "{}: {} bytes are needed but {} are free", what, bytes_wanted, bytes_free)
+                                 : fail(code, "{}: out of memory while reserving {} bytes", what, bytes_wanted);
+    ErrorRecord& record = error_record();
+    record.bytes_wanted = bytes_wanted;
+    record.bytes_free = bytes_free;
+    record.device = device;
+    return failure;
+}
+
+}  // namespace hearth
