@@ -93,8 +93,12 @@ typedef struct hearth_scale_params { float scale; } hearth_scale_params;
 typedef struct hearth_norm_params { int32_t kind; float eps; int32_t per_group; } hearth_norm_params;
 typedef struct hearth_rope_params {
     int32_t style, n_rot, n_ctx_orig, section[4]; /* sections count frequencies (pairs) per axis */
-    float base, freq_scale, ext_factor, attn_factor, beta_fast, beta_slow; /* ext_factor != 0: YaRN; see docs/numerics.md */
+    float base, freq_scale, ext_factor, attn_factor, beta_fast, beta_slow; /* see docs/numerics.md */
+    /* Angle of frequency i at position p: t = p * base^(-2i/n_rot) / divisor[i]; without YaRN (ext_factor 0) freq_scale * t;
+     * with it a blend of t and freq_scale * t, ext_factor * ramp(i; beta_fast, beta_slow, n_ctx_orig) of the former.
+     * cos and sin are multiplied by attn_factor, and by nothing else: the host has folded YaRN's magnitude into it. */
 } hearth_rope_params;
+typedef struct hearth_position_params { float scale, length; } hearth_position_params;
 typedef struct hearth_attention_params {
     int32_t window;  /* 0 = none; else key index > index - window (WINDOW), or same index/window chunk (CHUNK kind) */
     float scale, softcap, alibi_max_bias; /* 0 = off for the last two */
@@ -116,6 +120,7 @@ typedef struct hearth_node {
         hearth_attention_params attention;
         hearth_act_params act;
         hearth_route_params route;
+        hearth_position_params position;
         int32_t none;
         uint8_t reserved[96];
     } p;
