@@ -1,0 +1,86 @@
+// Builds a graph: values (views of buffers in one arena) and nodes, as the plain C data of hearth/backend.h.
+#pragma once
+
+#include <hearth/backend.h>
+
+#include <deque>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace hearth {
+
+// A value of the graph being built; index -1 is "absent".
+struct Value {
+    int32_t index = -1;
+    explicit operator bool() const { return index >= 0; }
+};
+
+// The operands of one node; what is left out is absent.
+struct NodeSpec {
+    int32_t op = 0;
+    std::initializer_list<Value> in = {};
+    std::initializer_list<Value> out = {};
+    std::initializer_list<int32_t> weight = {};
+    std::string label = {};
+    int32_t cache_group = -1, cache_layer = -1;
+};
+
+class Graph {
+  public:
+    // Upper bounds of a run's counts; n_place bounds the places of one sequence.
+    struct Bounds {
+        int32_t n_token = 1, n_output = 1, n_seq = 1, n_place = 1;
+    };
+
+    Graph(const Bounds& bounds, std::vector<hearth_weight> weights, std::vector<hearth_cache> caches);
+
+    // A new buffer and the value that covers it: rows x n_group x group_width.
+    Value value(int32_t rows, int32_t n_group, int32_t group_width, int32_t row_factor = 1);
+    // Groups [group, group + n_group), and of each the elements [begin, begin + width).
+    Value view(Value base, int32_t group, int32_t n_group, int32_t begin, int32_t width);
+    // The same elements seen as n_group groups (the base must be contiguous within a row).
+    Value regroup(Value base, int32_t n_group);
+    // The reference is valid until the next node is added: set its parameters at once.
+    hearth_node& node(const NodeSpec& spec);
+
+    const hearth_value& at(Value v) const { return values_[static_cast<std::size_t>(v.index)]; }
+    int32_t width(Value v) const { return at(v).n_group * at(v).group_width; }
+
+    // Assigns arena offsets by lifetime; call once, after the last node. `result` lives to the end.
+    void finish(Value result);
+    // Valid while this graph lives and is not changed.
+    hearth_graph view() const;
+
+    const std::vector<hearth_node>& nodes() const { return nodes_; }
+    const std::vector<hearth_value>& values() const { return values_; }
+    const std::vector<hearth_weight>& weights() const { return weights_; }
+    const std::vector<hearth_cache>& caches() const { return caches_; }
+    // Which buffer a value is a view of (for the printer and the tests).
+    int32_t buffer_of(int32_t value_index) const { return buffer_of_[static_cast<std::size_t>(value_index)]; }
+
+  private:
+    struct BufferInfo {
+        int64_t bytes = 0, offset = 0;
+        int32_t first = -1, last = -1;  // nodes that touch it
+    };
+    void note_use(int32_t value_index, int32_t node_index);
+
+    Bounds bounds_;
+    std::vector<hearth_weight> weights_;
+    std::vector<hearth_cache> caches_;
+    std::vector<hearth_value> values_;
+    std::vector<hearth_node> nodes_;
+    std::vector<int32_t> buffer_of_;  // [n_value]
+    std::vector<BufferInfo> buffers_;
+    std::deque<std::string> labels_;  // a deque: addresses stay valid
+    int32_t result_ = -1;
+    int64_t arena_bytes_ = 0;
+};
+
+// One line per node, for people and for golden files; does not depend on the bounds.
+std::string print(const Graph& graph);
+
+const char* op_name(int32_t op);  // "LINEAR"; "?" for an unknown id
+
+}  // namespace hearth

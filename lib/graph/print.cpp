@@ -1,0 +1,91 @@
+// The text form of a graph: what golden files and `hearth inspect` show.
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "graph/graph.hpp"
+
+namespace hearth {
+
+namespace {
+
+struct OpInfo {
+    int32_t id;
+    const char* name;
+};
+constexpr OpInfo kOps[] = {
+#define HEARTH_OP(id, name, params) {id, #name},
+#include <hearth/ops.def>
+#undef HEARTH_OP
+};
+
+// "%7[4x16]": buffer 7 seen as 4 groups of 16 elements; "out" and "*k" tell other row counts than one per token.
+std::string value_text(const Graph& graph, int32_t index) {
+    const hearth_value& v = graph.values()[static_cast<std::size_t>(index)];
+    std::string text = fmt::format("%{}[{}{}", graph.buffer_of(index), v.rows == HEARTH_ROWS_OUTPUT ? "out " : "",
+                                   v.row_factor > 1 ? fmt::format("*{} ", v.row_factor) : "");
+    text += v.n_group == 1 ? fmt::format("{}]", v.group_width) : fmt::format("{}x{}]", v.n_group, v.group_width);
+    return text;
+}
+
+std::string weight_text(const hearth_weight& weight) {
+    std::string text = " w[";
+    for (int d = 0; d < weight.n_dim; ++d) text += fmt::format("{}{}", d ? "," : "", weight.shape[d]);
+    return text + "]";
+}
+
+std::string params_text(const hearth_node& n) {
+    switch (n.op) {
+        case HEARTH_OP_NORM:
+            return fmt::format(" {} eps={:.3g}", n.p.norm.kind == HEARTH_NORM_RMS ? "rms" : "layer", n.p.norm.eps);
+        case HEARTH_OP_ROPE:
+            return fmt::format(" style={} n_rot={} base={} scale={} ext={} magnitude={:.6g}", n.p.rope.style,
+                               n.p.rope.n_rot, n.p.rope.base, n.p.rope.freq_scale, n.p.rope.ext_factor,
+                               n.p.rope.attn_factor);
+        case HEARTH_OP_ATTENTION:
+            return fmt::format(" scale={:.6g} window={} softcap={} cache={}.{}", n.p.attention.scale,
+                               n.p.attention.window, n.p.attention.softcap, n.cache_group, n.cache_layer);
+        case HEARTH_OP_CACHE_STORE:
+        case HEARTH_OP_SHORT_CONV: return fmt::format(" cache={}.{}", n.cache_group, n.cache_layer);
+        case HEARTH_OP_GLU:
+        case HEARTH_OP_ACT: return fmt::format(" act={}", n.p.act.kind);
+        case HEARTH_OP_ROUTE:
+            return fmt::format(" gate={} k={} normalise={} scale={}", n.p.route.gate, n.p.route.k,
+                               n.p.route.normalise, n.p.route.scale);
+        case HEARTH_OP_SCALE_BY_POSITION:
+            return fmt::format(" scale={:.6g} length={}", n.p.position.scale, n.p.position.length);
+        case HEARTH_OP_EMBED:
+        case HEARTH_OP_LINEAR:
+        case HEARTH_OP_EXPERT_SUM:
+        case HEARTH_OP_ADD:
+        case HEARTH_OP_SCALE:
+        case HEARTH_OP_SOFTCAP: return n.p.scale.scale == 1.0f ? "" : fmt::format(" scale={:.6g}", n.p.scale.scale);
+        default: return "";
+    }
+}
+
+}  // namespace
+
+const char* op_name(int32_t op) {
+    for (const OpInfo& info : kOps)
+        if (info.id == op) return info.name;
+    return "?";
+}
+
+std::string print(const Graph& graph) {
+    std::string text;
+    for (const hearth_node& n : graph.nodes()) {
+        std::string left, right;
+        for (int32_t v : n.out)
+            if (v >= 0) left += (left.empty() ? "" : ", ") + value_text(graph, v);
+        for (int32_t v : n.in)
+            if (v >= 0) right += " " + value_text(graph, v);
+        for (int32_t w : n.weight)
+            if (w >= 0) right += weight_text(graph.weights()[static_cast<std::size_t>(w)]);
+        fmt::format_to(std::back_inserter(text), "{:<22} {}{}{}{}{}\n", n.label, left, left.empty() ? "" : " = ",
+                       op_name(n.op), right, params_text(n));
+    }
+    return text;
+}
+
+}  // namespace hearth
