@@ -1,4 +1,5 @@
-// GPT-2's byte alphabet: each byte has one printable character, so that byte-level vocabularies are plain text.
+// GPT-2's byte alphabet: each byte has one printable character, so that byte-level vocabularies are plain
+// text.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ constexpr bool byte_prints(uint32_t byte) {
 }
 
 struct ByteAlphabet {
-    uint16_t code[256] = {};  // byte -> code point
+    uint16_t code[256] = {};   // byte -> code point
     int16_t byte[0x144] = {};  // code point -> byte, -1 where none
 
     constexpr ByteAlphabet() {

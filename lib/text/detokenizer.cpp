@@ -9,7 +9,8 @@ Detokenizer::Detokenizer(const Vocab& vocab, DetokenizeOptions options) : vocab_
 
 Result<std::string_view> Detokenizer::feed(int32_t id) {
     if (!vocab_.has(id))
-        return fail(Code::invalid_argument, "token {} is outside the vocabulary of {} tokens", id, vocab_.n_token());
+        return fail(Code::invalid_argument, "token {} is outside the vocabulary of {} tokens", id,
+                    vocab_.n_token());
     std::string_view bytes = vocab_.piece(id, options_.special);
     if (at_start_ && !vocab_.is_special(id)) {
         at_start_ = false;

@@ -9,12 +9,13 @@
 
 namespace hearth {
 
-// What comes out is always UTF-8 and, over a whole run, equals detokenize() with every longest broken sequence
-// replaced by U+FFFD. Borrows the vocabulary. One thread at a time.
+// What comes out is always UTF-8 and, over a whole run, equals detokenize() with every longest broken
+// sequence replaced by U+FFFD. Borrows the vocabulary. One thread at a time.
 class Detokenizer {
   public:
     explicit Detokenizer(const Vocab& vocab, DetokenizeOptions options = {});
-    // The text that this token completes, possibly ""; valid until the next call. Fails on an id out of range.
+    // The text that this token completes, possibly ""; valid until the next call. Fails on an id out of
+    // range.
     Result<std::string_view> feed(int32_t id);
     // What was held back, U+FFFD where it never became a character. Then starts anew.
     std::string_view flush();

@@ -8,9 +8,9 @@
 namespace hearth {
 
 struct Symbol {
-    int32_t id;            // what the finder calls it, -1 if it can merge with nothing
-    uint32_t begin, n;     // bytes of the text; n is 0 once merged into its left neighbour
-    int32_t prev, next;    // -1 at the ends
+    int32_t id;          // what the finder calls it, -1 if it can merge with nothing
+    uint32_t begin, n;   // bytes of the text; n is 0 once merged into its left neighbour
+    int32_t prev, next;  // -1 at the ends
 };
 
 template <class Rank>

@@ -16,15 +16,15 @@ enum PreFlag : uint32_t {
     kPreIgnoreMerges = 1,  // a word that is a token stays whole, whatever the merges say
     kPreAddBos = 2,
     kPreAddSep = 4,
-    kPreNoBos = 8,       // the default BOS of the family does not apply
-    kPreRawUtf8 = 16,    // tokens are plain UTF-8 with U+2581 for space, not the byte alphabet
-    kPreNewlineRuns = 32,  // a word of newlines that is a token stays whole
+    kPreRawUtf8 = 8,       // tokens are plain UTF-8 with U+2581 for space, not the byte alphabet
+    kPreNewlineRuns = 16,  // a word of newlines that is a token stays whole
 };
 
-// A step cuts every piece that the steps before it left: its matches stand alone, and so does what lies between.
+// A step cuts every piece that the steps before it left: its matches stand alone, and so does what lies
+// between. digits_from_right cuts its matches further, into groups of three.
 struct PreStep {
     enum class Kind { regex, digits_from_right } kind;
-    const char* pattern;  // PCRE2 syntax; nullptr for other kinds
+    const char* pattern;  // PCRE2 syntax
 };
 
 constexpr int kMaxPreStep = 6;
@@ -52,7 +52,7 @@ class PreTokenizer {
     struct Regex;
     explicit PreTokenizer(const PreRule& rule);
     const PreRule& rule_;
-    std::vector<std::unique_ptr<Regex>> regexes_;  // [n_step], null for steps that are not regexes
+    std::vector<std::unique_ptr<Regex>> regexes_;  // [n_step]
 };
 
 }  // namespace hearth

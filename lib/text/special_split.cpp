@@ -31,15 +31,18 @@ SpecialSplitter::SpecialSplitter(const Tokens& tokens) {
     for (int32_t id = 0; id < tokens.n_token(); ++id) {
         const std::string_view text = tokens.text(id);
         if (!tokens.is(id, kMatched) || text.empty()) continue;
-        auto same = std::find_if(lengths_.begin(), lengths_.end(), [&](const Length& l) { return l.n_byte == text.size(); });
+        auto same = std::find_if(lengths_.begin(), lengths_.end(),
+                                 [&](const Length& l) { return l.n_byte == text.size(); });
         if (same == lengths_.end()) same = lengths_.insert(same, Length{text.size(), {}});
         same->first.set(static_cast<uint8_t>(text[0]));
         first_.set(static_cast<uint8_t>(text[0]));
     }
-    std::sort(lengths_.begin(), lengths_.end(), [](const Length& a, const Length& b) { return a.n_byte > b.n_byte; });
+    std::sort(lengths_.begin(), lengths_.end(),
+              [](const Length& a, const Length& b) { return a.n_byte > b.n_byte; });
 }
 
-std::vector<Fragment> SpecialSplitter::split(const Tokens& tokens, std::string_view text, bool parse_special) const {
+std::vector<Fragment> SpecialSplitter::split(const Tokens& tokens, std::string_view text,
+                                             bool parse_special) const {
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < text.size(); ++i)
         if (first_.test(static_cast<uint8_t>(text[i]))) places.push_back(i);
@@ -60,7 +63,8 @@ std::vector<Fragment> SpecialSplitter::split(const Tokens& tokens, std::string_v
             matches.push_back(match);
         }
     }
-    std::sort(matches.begin(), matches.end(), [](const Match& a, const Match& b) { return a.begin < b.begin; });
+    std::sort(matches.begin(), matches.end(),
+              [](const Match& a, const Match& b) { return a.begin < b.begin; });
     std::vector<Fragment> fragments;
     std::size_t done = 0;
     for (const Match& match : matches) {

@@ -20,8 +20,9 @@ class SpecialSplitter {
   public:
     // Reads the attributes; make a new one after they change.
     explicit SpecialSplitter(const Tokens& tokens);
-    // Longer tokens win over shorter ones, earlier places over later ones. Without parse_special only user-defined
-    // tokens are looked for. Cost: text length times the number of different token lengths that can start there.
+    // Longer tokens win over shorter ones, earlier places over later ones. Without parse_special only
+    // user-defined tokens are looked for. Cost: text length times the number of different token lengths that
+    // can start there.
     std::vector<Fragment> split(const Tokens& tokens, std::string_view text, bool parse_special) const;
 
   private:

@@ -25,8 +25,8 @@ constexpr uint32_t kTokenSpecial = kTokenControl | kTokenUnknown;
 
 struct Tokens {
     TextTable table;
-    std::vector<float> score;    // [n_token]
-    std::vector<uint32_t> attr;  // [n_token] bits of TokenAttr
+    std::vector<float> score;               // [n_token]
+    std::vector<uint32_t> attr;             // [n_token] bits of TokenAttr
     std::array<int32_t, 256> byte_token{};  // the token <0xNN> of each byte, -1 where there is none
     int32_t unk = -1;
 

@@ -84,7 +84,8 @@ std::string to_utf8(std::string_view text, Replace replace) {
 }
 
 std::size_t cut_tail(std::string_view text) {
-    // At most three bytes can wait for the rest of a character; the lead byte is the first that is not 10xxxxxx.
+    // At most three bytes can wait for the rest of a character; the lead byte is the first that is not
+    // 10xxxxxx.
     for (std::size_t n = 1; n <= std::min<std::size_t>(3, text.size()); ++n) {
         const std::size_t at = text.size() - n;
         if ((static_cast<uint8_t>(text[at]) & 0xC0) == 0x80) continue;

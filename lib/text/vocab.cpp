@@ -20,9 +20,11 @@ void append_escaped(std::string& out, std::string_view text) {
 }  // namespace
 
 Result<std::vector<int32_t>> Vocab::tokenize(std::string_view text, TokenizeOptions options) const {
-    if (kind_ == VocabKind::none) return fail(Code::unsupported_struct, "this model has no tokenizer; give token ids");
+    if (kind_ == VocabKind::none)
+        return fail(Code::unsupported_struct, "this model has no tokenizer; give token ids");
     if (text.size() > kMaxTextBytes)
-        return fail(Code::invalid_argument, "the text has {} bytes, the limit is {}", text.size(), kMaxTextBytes);
+        return fail(Code::invalid_argument, "the text has {} bytes, the limit is {}", text.size(),
+                    kMaxTextBytes);
     std::vector<int32_t> ids;
     ids.reserve(text.size() / 3 + 8);
     const bool wordpiece = kind_ == VocabKind::wordpiece;
@@ -61,7 +63,8 @@ Result<std::string> Vocab::detokenize(const std::vector<int32_t>& ids, Detokeniz
     bool strip = options.strip_space_prefix && strip_first_space_;
     for (const int32_t id : ids) {
         if (!has(id))
-            return fail(Code::invalid_argument, "token {} is outside the vocabulary of {} tokens", id, n_token());
+            return fail(Code::invalid_argument, "token {} is outside the vocabulary of {} tokens", id,
+                        n_token());
         std::string_view bytes = piece(id, options.special);
         if (strip && !is_special(id)) {
             if (!bytes.empty() && bytes[0] == ' ') bytes.remove_prefix(1);

@@ -16,11 +16,13 @@
 
 namespace hearth {
 
-// Tokens with a role, each with its GGUF key ("seperator" is spelled so in the format; prefix, suffix and middle
-// are old names of the fim_ ones and come first, so that the newer name wins when a reader goes down this table).
-enum class Role : uint32_t {
-    bos, eos, eot, eom, unk, sep, pad, mask, cls, newline, fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep
-};
+// Tokens with a role, each with its GGUF key ("seperator" is spelled so in the format; prefix, suffix and
+// middle are old names of the fim_ ones and come first, so that the newer name wins when a reader goes down
+// this table).
+enum class Role : uint32_t {  // clang-format off
+    bos, eos, eot, eom, unk, sep, pad, mask, cls, newline,
+    fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep
+};  // clang-format on
 constexpr std::size_t kNRole = 16;
 struct RoleKey {
     const char* key;
@@ -40,23 +42,24 @@ constexpr RoleKey kRoleKeys[] = {
 
 // Everything a file says about its vocabulary. All views are borrowed during make_vocab only.
 struct VocabSource {
-    std::string_view model;         // tokenizer.ggml.model: llama, gpt2, gemma4, bert; none or no_vocab: no tokenizer
-    std::string_view pre;           // tokenizer.ggml.pre
-    std::string_view pre_override;  // the option pre_tokenizer: used instead of pre where not empty
-    std::string_view name;          // general.name: decides known quirks of one model's special tokens
-    std::string_view architecture;  // general.architecture: the same
-    std::vector<std::string_view> tokens;           // tokenizer.ggml.tokens
-    std::vector<float> scores;                      // tokenizer.ggml.scores, empty: all zero
-    std::vector<int32_t> types;                     // tokenizer.ggml.token_type, empty: all normal
-    std::vector<std::string_view> merges;           // tokenizer.ggml.merges, "left right", best first
+    std::string_view
+        model;             // tokenizer.ggml.model: llama, gpt2, gemma4, bert; none or no_vocab: no tokenizer
+    std::string_view pre;  // tokenizer.ggml.pre
+    std::string_view pre_override;         // the option pre_tokenizer: used instead of pre where not empty
+    std::string_view name;                 // general.name: decides known quirks of one model's special tokens
+    std::string_view architecture;         // general.architecture: the same
+    std::vector<std::string_view> tokens;  // tokenizer.ggml.tokens
+    std::vector<float> scores;             // tokenizer.ggml.scores, empty: all zero
+    std::vector<int32_t> types;            // tokenizer.ggml.token_type, empty: all normal
+    std::vector<std::string_view> merges;  // tokenizer.ggml.merges, "left right", best first
     std::array<std::optional<uint32_t>, kNRole> role;  // kRoleKeys
-    std::optional<bool> add_bos;                    // tokenizer.ggml.add_bos_token
-    std::optional<bool> add_eos;                    // tokenizer.ggml.add_eos_token
-    std::optional<bool> add_sep;                    // tokenizer.ggml.add_sep_token
-    std::optional<bool> add_space_prefix;           // tokenizer.ggml.add_space_prefix
-    std::optional<bool> remove_extra_whitespaces;   // tokenizer.ggml.remove_extra_whitespaces (unigram only)
-    std::optional<bool> lowercase;                  // tokenizer.ggml.normalizer.lowercase (bert only)
-    std::optional<bool> strip_accents;              // tokenizer.ggml.normalizer.strip_accents (bert only)
+    std::optional<bool> add_bos;                       // tokenizer.ggml.add_bos_token
+    std::optional<bool> add_eos;                       // tokenizer.ggml.add_eos_token
+    std::optional<bool> add_sep;                       // tokenizer.ggml.add_sep_token
+    std::optional<bool> add_space_prefix;              // tokenizer.ggml.add_space_prefix
+    std::optional<bool> remove_extra_whitespaces;  // tokenizer.ggml.remove_extra_whitespaces (unigram only)
+    std::optional<bool> lowercase;                 // tokenizer.ggml.normalizer.lowercase (bert only)
+    std::optional<bool> strip_accents;             // tokenizer.ggml.normalizer.strip_accents (bert only)
 };
 
 enum class VocabKind { none, spm, bpe, wordpiece };
@@ -85,10 +88,14 @@ class Vocab {
     uint32_t attributes(int32_t id) const { return has(id) ? tokens_.attr[static_cast<std::size_t>(id)] : 0; }
     bool is_control(int32_t id) const { return attributes(id) & kTokenControl; }
     bool is_special(int32_t id) const { return attributes(id) & kTokenSpecial; }  // not printed by default
-    bool is_eog(int32_t id) const { return has(id) && eog_[static_cast<std::size_t>(id)]; }  // ends a generation
-    int32_t find(std::string_view token_text) const { return tokens_.find(token_text); }    // -1 where absent
+    bool is_eog(int32_t id) const {
+        return has(id) && eog_[static_cast<std::size_t>(id)];
+    }                                                                                     // ends a generation
+    int32_t find(std::string_view token_text) const { return tokens_.find(token_text); }  // -1 where absent
 
-    int32_t token(Role role) const { return role_[static_cast<std::size_t>(role)]; }  // -1 where there is none
+    int32_t token(Role role) const {
+        return role_[static_cast<std::size_t>(role)];
+    }  // -1 where there is none
     int32_t bos() const { return token(Role::bos); }
     int32_t eos() const { return token(Role::eos); }
     bool add_bos() const { return add_bos_; }
@@ -100,8 +107,8 @@ class Vocab {
 
     // text may be any bytes, see docs/tokenizers.md for what happens to invalid UTF-8.
     Result<std::vector<int32_t>> tokenize(std::string_view text, TokenizeOptions options = {}) const;
-    // The bytes that a token stands for: "" out of range, and for control and unknown tokens unless special is set.
-    // Can be part of a character. Lives as long as the vocabulary.
+    // The bytes that a token stands for: "" out of range, and for control and unknown tokens unless special
+    // is set. Can be part of a character. Lives as long as the vocabulary.
     std::string_view piece(int32_t id, bool special = false) const;
     // All bytes of ids, exactly; fails on an id out of range.
     Result<std::string> detokenize(const std::vector<int32_t>& ids, DetokenizeOptions options = {}) const;
@@ -118,8 +125,8 @@ class Vocab {
     std::vector<bool> eog_;                 // [n_token]
     std::array<int32_t, kNRole> role_{};
     bool add_bos_ = false, add_eos_ = false, add_sep_ = false;
-    bool add_space_prefix_ = false;    // a space goes before text at the start and after special tokens
-    bool strip_first_space_ = false;   // the first word's piece starts with a space that the text did not have
+    bool add_space_prefix_ = false;   // a space goes before text at the start and after special tokens
+    bool strip_first_space_ = false;  // the first word's piece starts with a space that the text did not have
     bool escape_white_space_ = false;  // spaces are written U+2581 in tokens
     std::vector<std::string> warnings_;
     std::optional<SpecialSplitter> splitter_;

@@ -20,14 +20,14 @@ struct KindRow {
     const char* pre;  // the pre-tokenizer that this model implies
 };
 constexpr KindRow kKinds[] = {
-    {"llama", VocabKind::spm, nullptr},     {"gpt2", VocabKind::bpe, nullptr},
-    {"gemma4", VocabKind::bpe, "gemma4"},   {"bert", VocabKind::wordpiece, nullptr},
-    {"none", VocabKind::none, nullptr},     {"no_vocab", VocabKind::none, nullptr},
+    {"llama", VocabKind::spm, nullptr},   {"gpt2", VocabKind::bpe, nullptr},
+    {"gemma4", VocabKind::bpe, "gemma4"}, {"bert", VocabKind::wordpiece, nullptr},
+    {"none", VocabKind::none, nullptr},   {"no_vocab", VocabKind::none, nullptr},
 };
 
 // GGUF token types 1 to 6; others carry no attribute.
-constexpr uint32_t kAttrOfType[] = {0, kTokenNormal, kTokenUnknown, kTokenControl, kTokenUserDefined,
-                                    kTokenUnused, kTokenByte};
+constexpr uint32_t kAttrOfType[] = {
+    0, kTokenNormal, kTokenUnknown, kTokenControl, kTokenUserDefined, kTokenUnused, kTokenByte};
 
 int32_t hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -102,11 +102,14 @@ Status VocabBuilder::check_lists() const {
     if (n > static_cast<std::size_t>(std::numeric_limits<int32_t>::max()))
         return fail(Code::bad_file, "the vocabulary has {} tokens, more than ids can number", n);
     if (!source_.scores.empty() && source_.scores.size() != n)
-        return fail(Code::bad_file, "tokenizer.ggml.scores has {} entries for {} tokens", source_.scores.size(), n);
+        return fail(Code::bad_file, "tokenizer.ggml.scores has {} entries for {} tokens",
+                    source_.scores.size(), n);
     if (!source_.types.empty() && source_.types.size() != n)
-        return fail(Code::bad_file, "tokenizer.ggml.token_type has {} entries for {} tokens", source_.types.size(), n);
+        return fail(Code::bad_file, "tokenizer.ggml.token_type has {} entries for {} tokens",
+                    source_.types.size(), n);
     for (std::size_t i = 0; i < source_.scores.size(); ++i)
-        if (std::isnan(source_.scores[i])) return fail(Code::bad_file, "tokenizer.ggml.scores: entry {} is not a number", i);
+        if (std::isnan(source_.scores[i]))
+            return fail(Code::bad_file, "tokenizer.ggml.scores: entry {} is not a number", i);
     return {};
 }
 
@@ -163,7 +166,8 @@ void VocabBuilder::fill_roles() {
         } else if (id < static_cast<uint32_t>(vocab_->n_token())) {
             vocab_->role_[i] = static_cast<int32_t>(id);
         } else {
-            warn("special token id {} is outside the vocabulary of {} tokens, ignored", id, vocab_->n_token());
+            warn("special token id {} is outside the vocabulary of {} tokens, ignored", id,
+                 vocab_->n_token());
         }
     }
     if (vocab_->kind_ == VocabKind::wordpiece && source_.role[static_cast<std::size_t>(Role::cls)] &&
@@ -257,7 +261,8 @@ Result<std::unique_ptr<Vocab>> VocabBuilder::build() {
         if (k.model == source_.model) row = &k;
     if (!row)
         return fail(Code::unsupported_struct,
-                    "tokenizer model '{}' is not supported; supported are llama (SPM), gpt2 and gemma4 (BPE), bert (WordPiece)",
+                    "tokenizer model '{}' is not supported; supported are llama (SPM), gpt2 and gemma4 "
+                    "(BPE), bert (WordPiece)",
                     source_.model);
     vocab_->kind_ = row->kind;
     vocab_->role_.fill(-1);
@@ -267,7 +272,8 @@ Result<std::unique_ptr<Vocab>> VocabBuilder::build() {
         const std::string_view stated = row->pre ? std::string_view(row->pre) : source_.pre;
         const std::string_view name = !source_.pre_override.empty() ? source_.pre_override : stated;
         HEARTH_TRY(rule_, find_pre_rule(name.empty() ? "default" : name));
-        if (name.empty()) warn("the file names no pre-tokenizer; 'default' is used, which may tokenize worse");
+        if (name.empty())
+            warn("the file names no pre-tokenizer; 'default' is used, which may tokenize worse");
         vocab_->pre_name_ = name.empty() ? "default" : name;
     }
     HEARTH_CHECK(fill_tokens());

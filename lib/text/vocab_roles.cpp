@@ -24,13 +24,18 @@ constexpr KnownName kKnownNames[] = {
     {Role::eot, "<EOT>"},
     {Role::eot, "_<EOT>"},
     {Role::eot, "[EOT]"},
-    {Role::eot, "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"},
+    {Role::eot,
+     "<\xEF\xBD\x9C"
+     "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"},
     {Role::eot, "<end_of_utterance>"},
     {Role::eom, "<|eom_id|>"},
     {Role::fim_pre, "<|fim_prefix|>"},
     {Role::fim_pre, "<fim-prefix>"},
     {Role::fim_pre, "<fim_prefix>"},
-    {Role::fim_pre, "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>"},
+    {Role::fim_pre,
+     "<\xEF\xBD\x9C"
+     "fim\xE2\x96\x81"
+     "begin\xEF\xBD\x9C>"},
     {Role::fim_pre, "<PRE>"},
     {Role::fim_pre, "\xE2\x96\x81<PRE>"},
     {Role::fim_pre, "<|code_prefix|>"},
@@ -38,7 +43,9 @@ constexpr KnownName kKnownNames[] = {
     {Role::fim_suf, "<|fim_suffix|>"},
     {Role::fim_suf, "<fim-suffix>"},
     {Role::fim_suf, "<fim_suffix>"},
-    {Role::fim_suf, "<\xEF\xBD\x9C" "fim\xE2\x96\x81hole\xEF\xBD\x9C>"},
+    {Role::fim_suf,
+     "<\xEF\xBD\x9C"
+     "fim\xE2\x96\x81hole\xEF\xBD\x9C>"},
     {Role::fim_suf, "<SUF>"},
     {Role::fim_suf, "\xE2\x96\x81<SUF>"},
     {Role::fim_suf, "<|code_suffix|>"},
@@ -46,7 +53,10 @@ constexpr KnownName kKnownNames[] = {
     {Role::fim_mid, "<|fim_middle|>"},
     {Role::fim_mid, "<fim-middle>"},
     {Role::fim_mid, "<fim_middle>"},
-    {Role::fim_mid, "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "end\xEF\xBD\x9C>"},
+    {Role::fim_mid,
+     "<\xEF\xBD\x9C"
+     "fim\xE2\x96\x81"
+     "end\xEF\xBD\x9C>"},
     {Role::fim_mid, "<MID>"},
     {Role::fim_mid, "\xE2\x96\x81<MID>"},
     {Role::fim_mid, "<|code_middle|>"},
@@ -66,10 +76,29 @@ constexpr KnownName kKnownNames[] = {
 
 // Every one of these that a vocabulary has ends a generation, stated or not.
 constexpr std::string_view kEogNames[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
-    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
-    "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
-    "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "[e~[",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "<\xEF\xBD\x9C"
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "[e~[",
 };
 
 constexpr Role kEogRoles[] = {Role::fim_pad, Role::fim_rep, Role::fim_sep, Role::eos, Role::eot, Role::eom};
@@ -79,7 +108,9 @@ constexpr std::string_view kShownNames[] = {"<|channel|>", "<|message|>", "<|sta
 
 uint32_t& attr_of(Tokens& tokens, int32_t id) { return tokens.attr[static_cast<std::size_t>(id)]; }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
 // A name that ends a generation in most vocabularies does not where these stand beside it.
 void except_eog(Tokens& tokens, std::vector<bool>& eog) {
@@ -94,7 +125,8 @@ void except_eog(Tokens& tokens, std::vector<bool>& eog) {
     };
     const bool call = ends("<|call|>") || ends("<|calls|>");
     // Harmony and solar-open: <|end|> ends one message of several.
-    if (call && (ends("<|return|>") || ends("<|flush|>")) && ends("<|end|>")) release("<|end|>", kTokenUserDefined);
+    if (call && (ends("<|return|>") || ends("<|flush|>")) && ends("<|end|>"))
+        release("<|end|>", kTokenUserDefined);
     // Gemma 4: </s> is an HTML tag there.
     if (ends("<|tool_response>") && ends("</s>")) release("</s>", kTokenNormal);
 }
@@ -127,7 +159,8 @@ void assign_roles(Tokens& tokens, std::array<int32_t, kNRole>& role, std::vector
     except_eog(tokens, eog);
 }
 
-void assign_strip_rules(Tokens& tokens, std::string_view name, std::string_view architecture, std::string_view pre) {
+void assign_strip_rules(Tokens& tokens, std::string_view name, std::string_view architecture,
+                        std::string_view pre) {
     std::string lower(name);
     for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     const auto add = [&](std::string_view text, uint32_t bit) {

@@ -9,6 +9,7 @@ namespace hearth {
 // the flags of published files are often wrong.
 void assign_roles(Tokens& tokens, std::array<int32_t, kNRole>& role, std::vector<bool>& eog);
 // White space that special tokens of certain models take along; files do not say so.
-void assign_strip_rules(Tokens& tokens, std::string_view name, std::string_view architecture, std::string_view pre);
+void assign_strip_rules(Tokens& tokens, std::string_view name, std::string_view architecture,
+                        std::string_view pre);
 
 }  // namespace hearth

@@ -28,7 +28,9 @@ bool is_dropped(uint32_t code) {
 }
 
 bool is_punctuation(uint32_t code) {
-    if (code < 0x80) return (code > 32 && code < 48) || (code > 57 && code < 65) || (code > 90 && code < 97) || (code > 122 && code < 127);
+    if (code < 0x80)
+        return (code > 32 && code < 48) || (code > 57 && code < 65) || (code > 90 && code < 97) ||
+               (code > 122 && code < 127);
     const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
     return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }
@@ -38,8 +40,9 @@ bool is_ideograph(uint32_t code) {
         uint32_t first, last;
     };
     // As in the Hugging Face normalizer, with its 2B920 where Unicode's block starts at 2B820.
-    static constexpr Range kRanges[] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF}, {0x2A700, 0x2B73F},
-                                        {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
+    static constexpr Range kRanges[] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF},
+                                        {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF},
+                                        {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
     return std::any_of(std::begin(kRanges), std::end(kRanges),
                        [code](const Range& r) { return code >= r.first && code <= r.last; });
 }
@@ -79,10 +82,12 @@ class WordPiece final : public Tokenizer {
         if (is_dropped(code)) return;
         if (!options_.strip_accents) return add_normal(code, word, out);
         utf8proc_int32_t parts[8];
-        const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), parts, 8, UTF8PROC_DECOMPOSE, nullptr);
+        const auto n = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), parts, 8,
+                                               UTF8PROC_DECOMPOSE, nullptr);
         if (n < 0 || n > 8) return add_normal(code, word, out);
         for (utf8proc_ssize_t i = 0; i < n; ++i)
-            if (utf8proc_category(parts[i]) != UTF8PROC_CATEGORY_MN) add_normal(static_cast<uint32_t>(parts[i]), word, out);
+            if (utf8proc_category(parts[i]) != UTF8PROC_CATEGORY_MN)
+                add_normal(static_cast<uint32_t>(parts[i]), word, out);
     }
 
     void add_normal(uint32_t code, Word& word, std::vector<int32_t>& out) const {

@@ -78,7 +78,8 @@ void apply(VocabSource& source, std::string_view key, const Value& value) {
     if (key == "tokenizer.ggml.add_eos_token") source.add_eos = value.bits != 0;
     if (key == "tokenizer.ggml.add_space_prefix") source.add_space_prefix = value.bits != 0;
     for (const RoleKey& role : kRoleKeys)
-        if (key == role.key) source.role[static_cast<std::size_t>(role.role)] = static_cast<std::uint32_t>(value.bits);
+        if (key == role.key)
+            source.role[static_cast<std::size_t>(role.role)] = static_cast<std::uint32_t>(value.bits);
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ std::vector<std::vector<std::int32_t>> split_ids(const std::string& all) {
 }  // namespace
 
 TEST_CASE("fixture vocabularies tokenize every text to the expected ids") {
-    const std::string name = GENERATE(as<std::string>{}, "llama-spm", "phi-3", "bert-bge");
+    const std::string name = GENERATE(as<std::string>{}, "llama-spm", "phi-3", "gpt-2", "bert-bge",
+                                      "starcoder", "llama-bpe", "qwen2");
     const std::string path = "vocab/" + name + ".gguf";
     const auto vocab = fixture_vocab(path);
     if (!vocab) return;
