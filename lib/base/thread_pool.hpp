@@ -27,7 +27,8 @@ class ThreadPool {
     using PartFn = void (*)(void* context, int64_t part, int thread);  // thread in [0, n_thread)
 
     // Calls fn once for every part in [0, n_part), taken dynamically in increasing order; returns when all that were
-    // taken have ended. `stop`, if given, is read before each part is taken: once true, no further part starts.
+    // taken have ended. `stop`, if given, is called by every thread before it takes a part (so it must be thread-safe):
+    // once true, no further part starts. Neither fn nor stop may throw or call run() of the same pool.
     // Returns the number of parts done; they are always parts [0, returned). One call at a time per pool.
     virtual int64_t run(int64_t n_part, PartFn fn, void* context, const std::function<bool()>* stop = nullptr) = 0;
 

@@ -1,0 +1,84 @@
+// The one door to the operating system: files, pages, threads, clocks and what the machine allows this process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace hearth::os {
+
+int64_t now_ns();  // monotonic
+
+// Fails with `what: sentence of the system (number)` and the number as subcode; name is a path or another subject.
+Failure fail_system(Code code, std::string_view name, const char* what, int error);
+
+// A file opened by a UTF-8 path.
+class File {
+  public:
+    File() = default;
+    File(File&& other) noexcept;
+    File& operator=(File&& other) noexcept;
+    ~File();
+    static Result<File> open_read(const std::string& path);  // a directory or device is refused
+    static Result<File> create(const std::string& path);     // fails where the file exists already
+    uint64_t size() const { return size_; }
+    // Fewer bytes than asked for = the file has shrunk: Code::bad_file. Thread-safe.
+    Status read_at(uint64_t offset, void* dst, std::size_t n, std::string_view name) const;
+    Status write(const void* src, std::size_t n, std::string_view name);  // appends
+    Status sync(std::string_view name);
+    // The whole file, read-only and shared; valid after the File is gone. size() must not be 0.
+    Result<const std::byte*> map(std::string_view name) const;
+
+  private:
+    explicit File(intptr_t handle) : handle_(handle) {}
+    intptr_t handle_ = -1;
+    uint64_t size_ = 0;
+};
+void unmap(const std::byte* data, uint64_t n);
+Status rename_over(const std::string& from, const std::string& to);  // replaces `to` in one step
+void remove_file(const std::string& path);
+bool file_exists(const std::string& path);
+uint64_t process_id();
+
+// Zeroed pages of our own, aligned to `align` (a power of two), every one touched; nullptr = not to be had.
+std::byte* reserve_pages(std::size_t n, std::size_t align);
+void release_pages(std::byte* data, std::size_t n);
+
+// Bytes that the system, its containers and its limits still allow; 0 = unknown, never 0 when known.
+// `root` stands before /proc and /sys, for tests.
+uint64_t available_bytes(const std::string& root = "");
+int n_physical_core(const std::string& root = "");  // allowed by affinity and CPU quota, at least 1
+
+// A thread with every signal blocked, so that the host's handlers never run on it.
+class Thread {
+  public:
+    Thread() = default;
+    Thread(Thread&& other) noexcept;
+    Thread& operator=(Thread&&) = delete;
+    ~Thread();
+    static Result<Thread> start(const char* name, void (*body)(void*), void* argument);
+    void join();
+    void abandon();  // after a fork: the thread does not exist in this process
+
+  private:
+    intptr_t handle_ = 0;
+};
+
+// Tells whether this process is a fork of the one that made the object: a page that the kernel wipes in children.
+class ForkGuard {
+  public:
+    ForkGuard();
+    ~ForkGuard();
+    ForkGuard(const ForkGuard&) = delete;
+    ForkGuard& operator=(const ForkGuard&) = delete;
+    bool forked() const;
+
+  private:
+    volatile uint32_t* page_ = nullptr;  // 1 here, 0 in a child
+    uint64_t process_id_ = 0;            // where the kernel has no such pages
+};
+
+}  // namespace hearth::os

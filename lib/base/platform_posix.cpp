@@ -1,0 +1,236 @@
+// The POSIX side of platform.hpp (Linux first; macOS and other systems get the portable subset).
+#ifndef _WIN32
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <new>
+#include <system_error>
+
+#include "base/platform.hpp"
+
+namespace hearth::os {
+
+int64_t now_ns() {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
+}
+
+Failure fail_system(Code code, std::string_view name, const char* what, int error) {
+    const std::string sentence = std::generic_category().message(error);
+    Failure failure = fail(code, "{}: {}: {}", name, what, sentence);
+    error_record().subcode = error;
+    return failure;
+}
+
+File::File(File&& other) noexcept : handle_(other.handle_), size_(other.size_) { other.handle_ = -1; }
+
+File& File::operator=(File&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    std::swap(size_, other.size_);
+    return *this;
+}
+
+File::~File() {
+    if (handle_ >= 0) ::close(static_cast<int>(handle_));
+}
+
+Result<File> File::open_read(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not block us
+    if (fd < 0) {
+        const Code code = errno == ENOENT || errno == ENOTDIR ? Code::not_found : Code::io;
+        return fail_system(code, path, "cannot open", errno);
+    }
+    File file(fd);
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) return fail_system(Code::io, path, "cannot read its size", errno);
+    if (!S_ISREG(info.st_mode))
+        return fail(Code::io, "{}: {} instead of a file", path,
+                    S_ISDIR(info.st_mode) ? "is a directory" : "is a device or pipe");
+    file.size_ = static_cast<uint64_t>(info.st_size);
+    return file;
+}
+
+Result<File> File::create(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return fail_system(Code::io, path, "cannot create", errno);
+    return File(fd);
+}
+
+constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;  // Linux moves at most 2 GiB per call
+
+Status File::read_at(uint64_t offset, void* dst, std::size_t n, std::string_view name) const {
+    char* out = static_cast<char*>(dst);
+    while (n > 0) {
+        const ssize_t got =
+            ::pread(static_cast<int>(handle_), out, std::min(n, kMaxTransfer), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_system(Code::io, name, "cannot read", errno);
+        if (got == 0) return fail(Code::bad_file, "{}: ends at {} while it is read (truncated meanwhile?)", name, offset);
+        out += got;
+        offset += static_cast<uint64_t>(got);
+        n -= static_cast<std::size_t>(got);
+    }
+    return {};
+}
+
+Status File::write(const void* src, std::size_t n, std::string_view name) {
+    const char* in = static_cast<const char*>(src);
+    while (n > 0) {
+        const ssize_t done = ::write(static_cast<int>(handle_), in, std::min(n, kMaxTransfer));
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return fail_system(Code::io, name, "cannot write", errno);
+        in += done;
+        size_ += static_cast<uint64_t>(done);
+        n -= static_cast<std::size_t>(done);
+    }
+    return {};
+}
+
+Status File::sync(std::string_view name) {
+    if (::fsync(static_cast<int>(handle_)) != 0 && errno != EINVAL && errno != EROFS)
+        return fail_system(Code::io, name, "cannot write", errno);
+    return {};
+}
+
+Result<const std::byte*> File::map(std::string_view name) const {
+    void* p = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, static_cast<int>(handle_), 0);
+    if (p == MAP_FAILED) return fail_system(Code::io, name, "cannot map", errno);
+    return static_cast<const std::byte*>(p);
+}
+
+void unmap(const std::byte* data, uint64_t n) { ::munmap(const_cast<std::byte*>(data), n); }
+
+Status rename_over(const std::string& from, const std::string& to) {
+    if (::rename(from.c_str(), to.c_str()) != 0) return fail_system(Code::io, to, "cannot replace", errno);
+    return {};
+}
+
+void remove_file(const std::string& path) { ::unlink(path.c_str()); }
+
+bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+uint64_t process_id() { return static_cast<uint64_t>(::getpid()); }
+
+namespace {
+
+std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+bool touch(std::byte* data, std::size_t n, std::size_t page) {
+#ifdef MADV_POPULATE_WRITE  // since Linux 5.14; fails as a value where touching would be killed
+    if (::madvise(data, n, MADV_POPULATE_WRITE) == 0) return true;
+    if (errno != EINVAL) return false;
+#endif
+    for (std::size_t i = 0; i < n; i += page) *reinterpret_cast<volatile char*>(data + i) = 0;
+    return true;
+}
+
+}  // namespace
+
+std::byte* reserve_pages(std::size_t n, std::size_t align) {
+    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    const std::size_t page = page_bytes();
+    if (n >= 2 * kHugePage) align = std::max(align, kHugePage);
+    align = std::max(align, page);
+    if (n == 0 || n > SIZE_MAX - 2 * align - page) return nullptr;
+    const std::size_t n_mapped = round_up(n, page), slack = align - page;
+    void* p = ::mmap(nullptr, n_mapped + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return nullptr;
+    std::byte* begin = static_cast<std::byte*>(p);
+    const std::size_t head = round_up(reinterpret_cast<std::uintptr_t>(p), align) - reinterpret_cast<std::uintptr_t>(p);
+    if (head > 0) ::munmap(begin, head);
+    if (slack > head) ::munmap(begin + head + n_mapped, slack - head);
+    begin += head;
+#ifdef MADV_HUGEPAGE
+    if (n >= 2 * kHugePage) ::madvise(begin, n_mapped, MADV_HUGEPAGE);  // a wish; refusal costs speed only
+#endif
+    if (touch(begin, n_mapped, page)) return begin;
+    ::munmap(begin, n_mapped);
+    return nullptr;
+}
+
+void release_pages(std::byte* data, std::size_t n) {
+    if (data) ::munmap(data, round_up(n, page_bytes()));
+}
+
+namespace {
+
+struct ThreadStart {
+    char name[16];  // what Linux shows, with its terminator
+    void (*body)(void*);
+    void* argument;
+};
+
+void* thread_main(void* p) {
+    const ThreadStart start = *static_cast<ThreadStart*>(p);
+    delete static_cast<ThreadStart*>(p);
+#ifdef __linux__
+    pthread_setname_np(pthread_self(), start.name);
+#endif
+    start.body(start.argument);
+    return nullptr;
+}
+
+}  // namespace
+
+Thread::Thread(Thread&& other) noexcept : handle_(other.handle_) { other.handle_ = 0; }
+
+Thread::~Thread() { join(); }
+
+Result<Thread> Thread::start(const char* name, void (*body)(void*), void* argument) {
+    auto* start = new (std::nothrow) ThreadStart{{}, body, argument};
+    if (!start) return fail_oom(Code::oom_host, "thread", sizeof(ThreadStart), 0);
+    std::snprintf(start->name, sizeof start->name, "%s", name);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
+    pthread_t id{};
+    const int error = pthread_create(&id, nullptr, thread_main, start);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (error != 0) {
+        delete start;
+        return fail_system(Code::oom_host, name, "cannot start a thread", error);
+    }
+    static_assert(sizeof(pthread_t) <= sizeof(intptr_t));
+    Thread thread;
+    thread.handle_ = (intptr_t)id;  // an integer or a pointer, by system
+    return thread;
+}
+
+void Thread::join() {
+    if (handle_) pthread_join((pthread_t)handle_, nullptr);
+    handle_ = 0;
+}
+
+void Thread::abandon() { handle_ = 0; }
+
+ForkGuard::ForkGuard() : process_id_(os::process_id()) {
+#ifdef MADV_WIPEONFORK
+    void* p = ::mmap(nullptr, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return;
+    if (::madvise(p, page_bytes(), MADV_WIPEONFORK) != 0) {
+        ::munmap(p, page_bytes());
+        return;
+    }
+    page_ = static_cast<uint32_t*>(p);
+    *page_ = 1;
+#endif
+}
+
+ForkGuard::~ForkGuard() {
+    if (page_) ::munmap(const_cast<uint32_t*>(page_), page_bytes());
+}
+
+bool ForkGuard::forked() const { return page_ ? *page_ == 0 : os::process_id() != process_id_; }
+
+}  // namespace hearth::os
+#endif
