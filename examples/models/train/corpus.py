@@ -1,0 +1,167 @@
+"""Builds the training text and the held-out questions; a document is a list of (role, text, weight in the loss)."""
+import random
+import zlib
+
+from questions import MAKERS, add, multiply, subtract
+from stories import make_story
+from talk import ANY_STORY, STORY_REQUESTS, SYSTEMS, TALK
+from words import a
+
+BOS, SYSTEM, USER, ASSISTANT, END = "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
+SPECIALS = [BOS, SYSTEM, USER, ASSISTANT, END]
+
+
+def is_held_out(key):
+    """True for one key in ten, by its checksum, so that a combination is always on the same side."""
+    return zlib.crc32(key.encode()) % 10 == 0
+
+
+def draw_question(rng, category, held_out=False):
+    """(question, answer) from the wanted side of the split."""
+    while True:
+        key, question, answer = MAKERS[category][0](rng)
+        if is_held_out(category + " " + key) == held_out:
+            return question, answer
+
+
+def draw_story(rng, held_out=False, **wishes):
+    """A story whose pair of hero kind and object is on the wanted side of the split."""
+    while True:
+        story = make_story(rng, **wishes)
+        if is_held_out(f"story {story['kind']} {story['object']}") == held_out:
+            return story
+
+
+def request_for(rng, story):
+    """What a user says to get this story: kind and object mostly, sometimes the name, the colour, or nothing at all."""
+    kind, obj = a(story["kind"]), a(story["object"])
+    dice = rng.random()
+    if dice < 0.1:
+        return rng.choice(ANY_STORY)
+    it = (kind if dice < 0.25 else f"{kind} named {story['hero']}" if dice < 0.35
+          else f"{kind} named {story['hero']} and {obj}" if dice < 0.45
+          else f"{kind} and {a(story['colour'] + ' ' + story['object'])}" if dice < 0.55 else f"{kind} and {obj}")
+    return rng.choice(STORY_REQUESTS).format(it=it)
+
+
+def story_turns(rng):
+    """A request, its story, and sometimes questions about it."""
+    story = draw_story(rng)
+    turns = [(request_for(rng, story), story["text"])]
+    asked = list(story["questions"]) + [("Who was the story about?", about(story))]
+    return turns + rng.sample(asked, rng.choice([0, 0, 1, min(2, len(asked))]))
+
+
+def about(story):
+    """The answer to the question whom a story was about."""
+    return f"The story was about {a(story['kind'])} named {story['hero']}."
+
+
+def reading_turns(rng, held_out=False):
+    """A story told by the user with a question about it."""
+    while True:
+        story = draw_story(rng, held_out)
+        if story["questions"]:
+            question, answer = rng.choice(story["questions"])
+            return [(f"{story['text']} {question}", answer)]
+
+
+def question_turns(rng):
+    """One to four questions of any category."""
+    names = list(MAKERS)
+    shares = [MAKERS[n][1] for n in names]
+    return [draw_question(rng, c) for c in rng.choices(names, shares, k=rng.choice([1, 1, 2, 3, 4]))]
+
+
+def talk_turns(rng):
+    """One line of small talk."""
+    said, answered = rng.choice(TALK)
+    return [(rng.choice(said), rng.choice(answered))]
+
+
+def chat(rng, turns):
+    """The document of a chat: only what the assistant says counts in the loss."""
+    parts = [("system", rng.choice(SYSTEMS), 0)] if rng.random() < 0.1 else []
+    for said, answered in turns:
+        parts += [("user", said, 0), ("assistant", answered, 1)]
+    return parts
+
+
+def sums(rng):
+    """A plain page of sums; only the results count in the loss."""
+    parts = []
+    for _ in range(rng.randint(6, 14)):
+        maker, category = rng.choice([(add, "plus")] * 4 + [(subtract, "minus")] * 4 + [(multiply, "times")])
+        key, _, answer = maker(rng)
+        if maker is multiply or not is_held_out(f"{category} {key}"):
+            left, right = answer.split(" is ")
+            parts += [("text", (" " if parts else "") + left + " is", 0), ("text", " " + right, 1)]
+    return parts or sums(rng)
+
+
+def make_document(rng):
+    """One document of the training text, by the shares of its kinds."""
+    dice = rng.random()
+    if dice < 0.08:
+        return [("text", draw_story(rng)["text"], 1)]
+    if dice < 0.24:
+        return chat(rng, story_turns(rng))
+    if dice < 0.30:
+        return chat(rng, reading_turns(rng))
+    if dice < 0.46:
+        return sums(rng)
+    if dice < 0.50:
+        return chat(rng, talk_turns(rng))
+    turns = question_turns(rng)
+    if dice < 0.54:
+        turns = talk_turns(rng) + turns
+    elif dice < 0.58:
+        turns += talk_turns(rng)
+    elif dice < 0.62:
+        turns += story_turns(rng)
+    return chat(rng, turns)
+
+
+def encode_document(tokenizer, parts):
+    """(ids, weights) of a document: BOS, its parts, END; a weight belongs to the token that is predicted."""
+    ids, weights = [tokenizer.ids[BOS]], [0]
+    marks = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
+    for role, text, weight in parts:
+        assert text.isascii()
+        body = ([tokenizer.ids[marks[role]]] if role in marks else []) + tokenizer.encode(text)
+        ids += body
+        weights += ([0] + [weight] * (len(body) - 1)) if role in marks else [weight] * len(body)
+        if role == "assistant":
+            ids.append(tokenizer.ids[END])
+            weights.append(1)
+    if parts[-1][0] == "text":
+        ids.append(tokenizer.ids[END])
+        weights.append(1)
+    return ids, weights
+
+
+def user_texts(parts):
+    """What users say in a document: no held-out question may be among it."""
+    return [text for role, text, _ in parts if role == "user"]
+
+
+def held_out_set(seed, n_each):
+    """{category: [(question, answer)]}: up to n_each different held-out questions of each category."""
+    out = {}
+    for category in [*MAKERS, "reading"]:
+        rng, found = random.Random(f"{seed} {category}"), {}
+        for _ in range(20 * n_each):
+            if len(found) < n_each:
+                q, ans = reading_turns(rng, True)[0] if category == "reading" else draw_question(rng, category, True)
+                found[q] = ans
+        out[category] = list(found.items())
+    return out
+
+
+def held_out_stories(seed, n):
+    """[(request, kind, object)]: pairs of a hero and an object that no story of the training text has."""
+    rng, found = random.Random(f"{seed} stories"), {}
+    while len(found) < n:
+        story = draw_story(rng, True)
+        found[f"Tell me a story about {a(story['kind'])} and {a(story['object'])}."] = (story["kind"], story["object"])
+    return [(request, *pair) for request, pair in found.items()]
