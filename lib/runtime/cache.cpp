@@ -1,0 +1,170 @@
+// Staging, committing and abandoning the cache changes of a step.
+#include "runtime/cache.hpp"
+
+#include <algorithm>
+
+namespace hearth {
+
+namespace {
+constexpr int32_t kPage = HEARTH_PAGE_TOKENS;
+int32_t pages_for(int32_t n_place) { return (n_place + kPage - 1) / kPage; }
+bool recurrent(const hearth_cache& cache) { return cache.kind == HEARTH_CACHE_RECURRENT; }
+}  // namespace
+
+// A full group shares n_place places among all sequences, each of which may end in a page of its own. A window group keeps
+// per sequence the window before a step and the tokens of the step. A recurrent group writes one slot while it reads another.
+int32_t cache_units(const hearth_cache& cache, const CacheSizes& sizes) {
+    if (recurrent(cache)) return 2 * sizes.n_seq;
+    const int32_t whole = pages_for(sizes.n_place) + sizes.n_seq - 1;
+    if (cache.kind != HEARTH_CACHE_WINDOW) return whole;
+    const int64_t kept = (int64_t{cache.window} + sizes.n_batch + kPage - 1) / kPage + 1;
+    return static_cast<int32_t>(std::min<int64_t>(whole, kept * sizes.n_seq));
+}
+
+Result<Cache> Cache::make(Device& device, const CacheGroups& groups, const CacheSizes& sizes) {
+    Cache cache;
+    cache.device_ = &device;
+    cache.sizes_ = sizes;
+    cache.sequences_.resize(static_cast<std::size_t>(sizes.n_seq));
+    for (const hearth_cache& desc : groups.groups) {
+        HEARTH_TRY(const uint64_t unit_bytes, device.page_bytes(desc));
+        const int32_t n_unit = cache_units(desc, sizes);
+        const auto n_seq = static_cast<std::size_t>(sizes.n_seq);
+        Group group{desc, {}, unit_bytes, PagePool(n_unit),
+                    PageTable(sizes.n_seq, recurrent(desc) ? 0 : pages_for(sizes.n_place)),
+                    std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1),
+                    std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1)};
+        HEARTH_TRY(group.pool, device.alloc(unit_bytes * static_cast<uint64_t>(n_unit), "KV cache"));
+        cache.groups_.push_back(std::move(group));
+    }
+    cache.views_.resize(cache.groups_.size());
+    return cache;
+}
+
+uint64_t Cache::bytes() const {
+    uint64_t bytes = 0;
+    for (const Group& group : groups_) bytes += group.pool.bytes();
+    return bytes;
+}
+
+bool Cache::has_recurrent() const {
+    return std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return recurrent(g.desc); });
+}
+
+bool Cache::has_window() const {
+    return std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.desc.kind == HEARTH_CACHE_WINDOW; });
+}
+
+Failure Cache::full(int32_t seq, int32_t n) const {
+    int32_t used = 0;
+    for (const Sequence& s : sequences_) used += s.n_place();
+    return fail(Code::context_full,
+                "the context is full: sequence {} needs {} more places, {} of {} are in use by {} sequences (raise n_ctx, or "
+                "remove or shift tokens)",
+                seq, n, used, sizes_.n_place, sizes_.n_seq);
+}
+
+Status Cache::stage(int32_t seq, int32_t n) {
+    if (sequence(seq).n_place() + n > sizes_.n_place) return full(seq, n);
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+        const auto index = static_cast<int32_t>(g);
+        HEARTH_CHECK(recurrent(groups_[g].desc) ? stage_slot(index, seq) : stage_pages(index, seq, n));
+    }
+    return {};
+}
+
+Status Cache::stage_pages(int32_t group, int32_t seq, int32_t n) {
+    const int32_t begin = sequence(seq).n_place();
+    for (int32_t logical = begin / kPage; logical < pages_for(begin + n); ++logical)
+        HEARTH_CHECK(stage_one(group, seq, logical, n));
+    return {};
+}
+
+// A page that the step writes: fresh, the sequence's own, or a copy of one that is shared.
+Status Cache::stage_one(int32_t group, int32_t seq, int32_t logical, int32_t n) {
+    Group& g = groups_[static_cast<std::size_t>(group)];
+    int32_t& entry = g.table.at(seq, logical);
+    if (entry >= 0 && !g.units.shared(entry)) return {};
+    const int32_t page = g.units.take();
+    if (page < 0) return full(seq, n);
+    staged_.push_back({group, seq, logical, page, entry});
+    if (entry >= 0) HEARTH_CHECK(copy_unit(g, entry, page));
+    entry = page;
+    return {};
+}
+
+Status Cache::stage_slot(int32_t group, int32_t seq) {
+    Group& g = groups_[static_cast<std::size_t>(group)];
+    int32_t& next = g.next_slot[static_cast<std::size_t>(seq)];
+    if (next >= 0) return {};
+    next = g.units.take();
+    if (next < 0) return full(seq, 1);
+    staged_.push_back({group, seq, -1, next, -1});
+    return {};
+}
+
+void Cache::commit(int32_t seq, const int32_t* pos, int32_t n) {
+    Sequence& s = sequences_[static_cast<std::size_t>(seq)];
+    s.pos.insert(s.pos.end(), pos, pos + n);
+    for (const Staged& staged : staged_) {
+        if (staged.seq != seq) continue;
+        Group& g = groups_[static_cast<std::size_t>(staged.group)];
+        if (staged.replaced >= 0) g.units.drop(staged.replaced);
+        if (staged.logical >= 0) continue;
+        int32_t& slot = g.slot[static_cast<std::size_t>(seq)];
+        if (slot >= 0) g.units.drop(slot);
+        slot = staged.page;
+        g.next_slot[static_cast<std::size_t>(seq)] = -1;
+    }
+    staged_.erase(std::remove_if(staged_.begin(), staged_.end(), [&](const Staged& x) { return x.seq == seq; }),
+                  staged_.end());
+    for (Group& g : groups_)
+        if (g.desc.kind == HEARTH_CACHE_WINDOW) drop_outside_window(g, seq);
+}
+
+void Cache::abandon() {
+    for (const Staged& staged : staged_) {
+        Group& g = groups_[static_cast<std::size_t>(staged.group)];
+        g.units.drop(staged.page);
+        if (staged.logical >= 0)
+            g.table.at(staged.seq, staged.logical) = staged.replaced;
+        else
+            g.next_slot[static_cast<std::size_t>(staged.seq)] = -1;
+    }
+    staged_.clear();
+}
+
+const std::vector<hearth_cache_view>& Cache::views() {
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        Group& g = groups_[i];
+        views_[i] = {g.table.data(), g.table.stride(), g.slot.data(), g.next_slot.data()};
+    }
+    return views_;
+}
+
+std::vector<hearth_place> Cache::places() const {
+    std::vector<hearth_place> places;
+    for (const Group& g : groups_) places.push_back(g.pool.at(0));
+    return places;
+}
+
+Status Cache::copy_unit(Group& group, int32_t from, int32_t to) {
+    return device_->copy(group.pool.at(group.unit_bytes * static_cast<uint64_t>(from)),
+                         group.pool.at(group.unit_bytes * static_cast<uint64_t>(to)), group.unit_bytes);
+}
+
+void Cache::drop_pages(Group& group, int32_t seq, int32_t begin, int32_t end) {
+    for (int32_t logical = begin; logical < end; ++logical) {
+        int32_t& page = group.table.at(seq, logical);
+        if (page >= 0) group.units.drop(page);
+        page = -1;
+    }
+}
+
+// The next token, at place n, sees places above n - window.
+void Cache::drop_outside_window(Group& group, int32_t seq) {
+    const int32_t first_kept = std::max(0, sequence(seq).n_place() - group.desc.window + 1);
+    drop_pages(group, seq, 0, first_kept / kPage);
+}
+
+}  // namespace hearth

@@ -1,0 +1,95 @@
+// What a context remembers of its sequences on the device: pages, recurrent slots, and the tables that find them.
+#pragma once
+
+#include <vector>
+
+#include "model/cache_groups.hpp"
+#include "runtime/device.hpp"
+#include "runtime/pages.hpp"
+
+namespace hearth {
+
+struct CacheSizes {
+    int32_t n_seq = 1;    // sequences
+    int32_t n_place = 0;  // places of one sequence at most
+    int32_t n_batch = 1;  // tokens of one step at most
+};
+
+// Pages (or state slots) that a group needs.
+int32_t cache_units(const hearth_cache& cache, const CacheSizes& sizes);
+
+// One sequence: its tokens' positions by place. Places are 0, 1, 2, ... without holes.
+struct Sequence {
+    std::vector<int32_t> pos;  // [n_place] position of each token (the first axis)
+    int32_t n_place() const { return static_cast<int32_t>(pos.size()); }
+    int32_t next_pos() const { return pos.empty() ? 0 : pos.back() + 1; }
+};
+
+// All changes of one step are staged: commit() makes them visible, abandon() takes them back.
+class Cache {
+  public:
+    static Result<Cache> make(Device& device, const CacheGroups& groups, const CacheSizes& sizes);
+
+    const std::vector<Sequence>& sequences() const { return sequences_; }
+    const Sequence& sequence(int32_t seq) const { return sequences_[static_cast<std::size_t>(seq)]; }
+    uint64_t bytes() const;
+    bool has_recurrent() const;
+    bool has_window() const;
+
+    // Room for n more tokens of seq; Code::context_full, with everything as before, when there is none.
+    Status stage(int32_t seq, int32_t n);
+    void commit(int32_t seq, const int32_t* pos, int32_t n);
+    void abandon();
+
+    // What the run of a step sees; valid until the cache changes.
+    const std::vector<hearth_cache_view>& views();
+    // Where each group's pool lives.
+    std::vector<hearth_place> places() const;
+
+    void clear(int32_t seq);
+    // dst becomes a copy of the first n_place tokens of src, sharing pages.
+    Status fork(int32_t src, int32_t dst, int32_t n_place);
+    // Drops the places from n_place on. Recurrent and window groups can only drop what they still remember.
+    Status truncate(int32_t seq, int32_t n_place);
+    // Drops places [begin, end) from the middle, moving what follows down.
+    Status cut(int32_t seq, int32_t begin, int32_t end);
+    void shift_positions(int32_t seq, int32_t begin, int32_t end, int32_t delta);
+
+    // Group-wise access for state files and key rotation.
+    struct Group {
+        hearth_cache desc;
+        DeviceBuffer pool;
+        uint64_t unit_bytes;
+        PagePool units;
+        PageTable table;            // paged kinds
+        std::vector<int32_t> slot;  // recurrent: [n_seq] slot of each sequence, -1 = zeros
+        std::vector<int32_t> next_slot;  // recurrent: [n_seq] slot that the step writes, -1 = none staged
+    };
+    std::vector<Group>& groups() { return groups_; }
+    Device& device() { return *device_; }
+    // Makes a sequence of n tokens with fresh pages and slots (their content is imported next).
+    Status restore(int32_t seq, const std::vector<int32_t>& pos, const std::vector<int32_t>& first_page);
+
+  private:
+    struct Staged {
+        int32_t group, seq, logical, page;
+        int32_t replaced;  // the shared page that this one is a copy of, -1 = none
+    };
+    Status stage_pages(int32_t group, int32_t seq, int32_t n);
+    Status stage_one(int32_t group, int32_t seq, int32_t logical, int32_t n);
+    Status stage_slot(int32_t group, int32_t seq);
+    void drop_pages(Group& group, int32_t seq, int32_t begin, int32_t end);
+    void drop_outside_window(Group& group, int32_t seq);
+    Status copy_unit(Group& group, int32_t from, int32_t to);
+    Status move_places(Group& group, int32_t seq, int32_t begin, int32_t end);
+    Failure full(int32_t seq, int32_t n) const;
+
+    Device* device_ = nullptr;
+    CacheSizes sizes_;
+    std::vector<Group> groups_;
+    std::vector<Sequence> sequences_;
+    std::vector<Staged> staged_;
+    std::vector<hearth_cache_view> views_;
+};
+
+}  // namespace hearth

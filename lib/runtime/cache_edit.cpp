@@ -1,0 +1,162 @@
+// Editing sequences between steps: clear, fork, truncate, cut, restore.
+#include <algorithm>
+
+#include "quant/format.hpp"
+#include "runtime/cache.hpp"
+
+namespace hearth {
+
+namespace {
+
+constexpr int32_t kPage = HEARTH_PAGE_TOKENS;
+int32_t pages_for(int32_t n_place) { return (n_place + kPage - 1) / kPage; }
+
+uint64_t stored_row_bytes(int32_t type, int64_t width) {
+    const FormatInfo* info = find_format(type);
+    return info ? row_bytes(*info, static_cast<uint64_t>(width)) : 0;
+}
+
+// One layer of one page as plain rows.
+struct PageRows {
+    std::vector<std::byte> k, v;
+    explicit PageRows(const hearth_cache& c)
+        : k(kPage * stored_row_bytes(c.k_type, int64_t{c.n_head_kv} * c.k_width)),
+          v(c.kind == HEARTH_CACHE_LATENT ? 0 : kPage * stored_row_bytes(c.v_type, int64_t{c.n_head_kv} * c.v_width)) {}
+};
+
+void copy_row(std::vector<std::byte>& from, int32_t from_row, std::vector<std::byte>& to, int32_t to_row) {
+    const std::size_t bytes = from.size() / kPage;
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(bytes * static_cast<std::size_t>(from_row)), bytes,
+                to.begin() + static_cast<std::ptrdiff_t>(bytes * static_cast<std::size_t>(to_row)));
+}
+
+}  // namespace
+
+void Cache::clear(int32_t seq) {
+    for (Group& g : groups_) {
+        drop_pages(g, seq, 0, g.table.stride());
+        if (g.slot.empty()) continue;
+        int32_t& slot = g.slot[static_cast<std::size_t>(seq)];
+        if (slot >= 0) g.units.drop(slot);
+        slot = -1;
+    }
+    sequences_[static_cast<std::size_t>(seq)].pos.clear();
+}
+
+Status Cache::fork(int32_t src, int32_t dst, int32_t n_place) {
+    if (n_place < sequence(src).n_place() && has_recurrent())
+        return fail(Code::state, "a model with recurrent layers can copy a whole sequence only, not its first {} tokens", n_place);
+    for (Group& g : groups_)  // before anything changes: slots are copied, and there must be one
+        if (!g.slot.empty() && g.units.n_free() == 0 && g.slot[static_cast<std::size_t>(dst)] < 0)
+            return fail(Code::context_full, "no free state slot for sequence {}", dst);
+    clear(dst);
+    for (Group& g : groups_) {
+        for (int32_t logical = 0; logical < std::min(pages_for(n_place), g.table.stride()); ++logical) {
+            const int32_t page = g.table.at(src, logical);
+            if (page >= 0) g.units.share(page);
+            g.table.at(dst, logical) = page;
+        }
+        if (g.slot.empty() || g.slot[static_cast<std::size_t>(src)] < 0) continue;
+        const int32_t slot = g.units.take();
+        HEARTH_CHECK(copy_unit(g, g.slot[static_cast<std::size_t>(src)], slot));
+        g.slot[static_cast<std::size_t>(dst)] = slot;
+    }
+    const auto& pos = sequence(src).pos;
+    sequences_[static_cast<std::size_t>(dst)].pos.assign(pos.begin(), pos.begin() + n_place);
+    return {};
+}
+
+Status Cache::truncate(int32_t seq, int32_t n_place) {
+    Sequence& s = sequences_[static_cast<std::size_t>(seq)];
+    if (n_place >= s.n_place()) return {};
+    if (n_place == 0) {
+        clear(seq);
+        return {};
+    }
+    if (has_recurrent())
+        return fail(Code::state, "a model with recurrent layers cannot forget the last {} tokens of sequence {}, only all",
+                    s.n_place() - n_place, seq);
+    for (Group& g : groups_) {
+        if (g.desc.kind != HEARTH_CACHE_WINDOW) continue;
+        const int32_t first_needed = std::max(0, n_place - g.desc.window + 1);
+        if (g.table.at(seq, first_needed / kPage) < 0)
+            return fail(Code::state, "sequence {} cannot go back to {} tokens: its window layers have dropped tokens that "
+                        "would be seen again", seq, n_place);
+    }
+    for (Group& g : groups_) drop_pages(g, seq, pages_for(n_place), std::min(g.table.stride(), pages_for(s.n_place())));
+    s.pos.resize(static_cast<std::size_t>(n_place));
+    return {};
+}
+
+// Moves places [end, n) down to begin, layer by layer, into pages of the sequence's own.
+Status Cache::move_places(Group& group, int32_t seq, int32_t begin, int32_t end) {
+    const int32_t n = sequence(seq).n_place(), n_new = n - (end - begin);
+    for (int32_t logical = begin / kPage; logical < pages_for(n_new); ++logical) {
+        int32_t& entry = group.table.at(seq, logical);
+        if (!group.units.shared(entry)) continue;
+        const int32_t page = group.units.take();
+        if (page < 0) return full(seq, kPage);
+        HEARTH_CHECK(copy_unit(group, entry, page));
+        group.units.drop(entry);
+        entry = page;
+    }
+    PageRows from(group.desc), to(group.desc);
+    for (int32_t layer = 0; layer < group.desc.n_layer; ++layer) {
+        int32_t loaded = -1;
+        for (int32_t logical = begin / kPage; logical < pages_for(n_new); ++logical) {
+            const int32_t page = group.table.at(seq, logical);
+            HEARTH_CHECK(device_->export_page(group.desc, group.pool.at(0), page, layer, to.k.data(), to.v.data()));
+            for (int32_t place = std::max(begin, logical * kPage); place < std::min(n_new, (logical + 1) * kPage); ++place) {
+                const int32_t source = place + end - begin;
+                if (loaded != source / kPage) {
+                    loaded = source / kPage;
+                    HEARTH_CHECK(device_->export_page(group.desc, group.pool.at(0), group.table.at(seq, loaded), layer,
+                                                      from.k.data(), from.v.data()));
+                }
+                copy_row(from.k, source % kPage, to.k, place % kPage);
+                copy_row(from.v, source % kPage, to.v, place % kPage);
+            }
+            HEARTH_CHECK(device_->import_page(group.desc, group.pool.at(0), page, layer, to.k.data(), to.v.data()));
+        }
+    }
+    return {};
+}
+
+Status Cache::cut(int32_t seq, int32_t begin, int32_t end) {
+    Sequence& s = sequences_[static_cast<std::size_t>(seq)];
+    if (begin >= end) return {};
+    if (end >= s.n_place()) return truncate(seq, begin);
+    if (has_recurrent() || has_window())
+        return fail(Code::state, "a model with recurrent or window layers cannot drop tokens from the middle of sequence {}", seq);
+    for (Group& g : groups_) HEARTH_CHECK(move_places(g, seq, begin, end));
+    s.pos.erase(s.pos.begin() + begin, s.pos.begin() + end);
+    for (Group& g : groups_) drop_pages(g, seq, pages_for(s.n_place()), g.table.stride());
+    return {};
+}
+
+void Cache::shift_positions(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
+    auto& pos = sequences_[static_cast<std::size_t>(seq)].pos;
+    for (int32_t i = begin; i < end; ++i) pos[static_cast<std::size_t>(i)] += delta;
+}
+
+Status Cache::restore(int32_t seq, const std::vector<int32_t>& pos, const std::vector<int32_t>& first_page) {
+    clear(seq);
+    const auto n = static_cast<int32_t>(pos.size());
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        Group& g = groups_[i];
+        const int32_t end = g.slot.empty() ? pages_for(n) : 1;
+        for (int32_t logical = g.slot.empty() ? first_page[i] : 0; logical < end; ++logical) {
+            const int32_t unit = g.units.take();
+            if (unit < 0) {
+                sequences_[static_cast<std::size_t>(seq)].pos = pos;
+                clear(seq);
+                return full(seq, n);
+            }
+            (g.slot.empty() ? g.table.at(seq, logical) : g.slot[static_cast<std::size_t>(seq)]) = unit;
+        }
+    }
+    sequences_[static_cast<std::size_t>(seq)].pos = pos;
+    return {};
+}
+
+}  // namespace hearth

@@ -1,0 +1,73 @@
+// One opened device of a backend, with errors as Results and memory as owners.
+#pragma once
+
+#include <hearth/backend.h>
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace hearth {
+
+class Device;
+
+// Memory of a device; freed with it. The device must outlive it.
+class DeviceBuffer {
+  public:
+    DeviceBuffer() = default;
+    DeviceBuffer(Device* device, hearth_buffer* buffer, uint64_t bytes) : device_(device), buffer_(buffer), bytes_(bytes) {}
+    DeviceBuffer(DeviceBuffer&& other) noexcept;
+    DeviceBuffer& operator=(DeviceBuffer&& other) noexcept;
+    ~DeviceBuffer();
+    hearth_place at(uint64_t offset) const { return {buffer_, offset}; }
+    uint64_t bytes() const { return bytes_; }
+
+  private:
+    Device* device_ = nullptr;
+    hearth_buffer* buffer_ = nullptr;
+    uint64_t bytes_ = 0;
+};
+
+class Device {
+  public:
+    // `host` must outlive the device. options: text after the device's name in a spec, for the backend.
+    static Result<std::unique_ptr<Device>> open(const hearth_backend& backend, const hearth_host& host, int32_t index,
+                                                const std::string& options);
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    const char* backend_name() const { return table_.name; }
+    const std::string& spec() const { return spec_; }  // "cpu"
+    Result<hearth_backend_device> describe();
+
+    Result<DeviceBuffer> alloc(uint64_t bytes, const char* what);
+    Status download(hearth_place from, void* to, uint64_t bytes);
+    Status copy(hearth_place from, hearth_place to, uint64_t bytes);
+    Result<hearth_layout> layout(const hearth_weight& weight);
+    Status upload_weight(const hearth_weight& weight, const hearth_layout& layout, hearth_place to, int64_t row_begin,
+                         int64_t n_row, const void* rows);
+    Result<uint64_t> page_bytes(const hearth_cache& cache);
+    Status export_page(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer, void* k, void* v);
+    Status import_page(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer, const void* k,
+                       const void* v);
+    Result<hearth_program_bytes> measure(const hearth_graph& graph);
+    Result<hearth_program*> build(const hearth_graph& graph, const hearth_bindings& bindings);
+    void free_program(hearth_program* program);
+    // HEARTH_RUN_*; *cursor says where it stopped.
+    Result<int32_t> run(hearth_program* program, const hearth_run_args& args, const hearth_run_options& options,
+                        hearth_cursor* cursor);
+
+  private:
+    Device(const hearth_backend& table, hearth_device* handle, std::string spec)
+        : table_(table), handle_(handle), spec_(std::move(spec)) {}
+    Status check(int32_t code, const hearth_fault& fault) const;
+    friend class DeviceBuffer;
+
+    const hearth_backend& table_;
+    hearth_device* handle_;
+    std::string spec_;
+};
+
+}  // namespace hearth

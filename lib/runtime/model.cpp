@@ -1,0 +1,105 @@
+// Opens a model: headers first, then the weights, streamed once into their layouts.
+#include "runtime/model.hpp"
+
+#include <fmt/format.h>
+
+#include "runtime/loader.hpp"
+
+namespace hearth {
+
+namespace {
+constexpr uint64_t kWeightAlign = 64;
+uint64_t align_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
+}  // namespace
+
+Model::~Model() = default;
+
+Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
+                                           const ModelOptions& options) {
+    std::shared_ptr<Model> model(new Model());
+    model->runtime_ = std::move(runtime);
+    model->source_ = std::move(source);
+    HEARTH_CHECK(model->read_vocab(options));
+    HEARTH_TRY(model->hparams_, read_hparams(*model->source_));
+    if (options.vocab_only) return model;
+    HEARTH_TRY(Weights weights,
+               Weights::match(*model->source_, model->hparams_, {.unknown_tensors_warn = options.unknown_tensors_warn}));
+    for (const std::string& name : weights.unknown())
+        model->runtime_->log()(LogLevel::warning, "{}: the tensor {} is not used", model->source_->name(), name);
+    model->weights_ = std::make_unique<Weights>(std::move(weights));
+    HEARTH_TRY(model->device_, model->runtime_->device(options.device));
+    HEARTH_CHECK(model->choose_layouts());
+    return model;
+}
+
+Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
+                                           const ModelOptions& options) {
+    HEARTH_TRY(auto model, open(std::move(runtime), std::move(source), options));
+    if (!options.vocab_only) HEARTH_CHECK(model->load_weights(options));
+    return model;
+}
+
+Status Model::read_vocab(const ModelOptions& options) {
+    HEARTH_TRY(const VocabSource from, vocab_source(*source_, options.pre_tokenizer));
+    if (from.tokens.empty()) {
+        no_vocab_reason_ = fmt::format("{}: the file has no tokenizer", source_->name());
+    } else {
+        HEARTH_TRY(vocab_, make_vocab(from));
+        for (const std::string& warning : vocab_->warnings()) runtime_->log()(LogLevel::warning, "{}", warning);
+    }
+    HEARTH_TRY(chat_template_, source_->get_string("tokenizer.chat_template", ""));
+    return {};
+}
+
+Status Model::choose_layouts() {
+    uint64_t offset = 0;
+    for (const WeightEntry& entry : weights_->entries()) {
+        Result<hearth_layout> layout = device_->layout(entry.desc);
+        if (!layout)
+            return fail(layout.code(), "{}: tensor {}: {}", source_->name(), entry.tensor->name,
+                        std::string(error_record().message));
+        offset = align_up(offset, std::max(kWeightAlign, layout->align));
+        offsets_.push_back(offset);
+        layouts_.push_back(*layout);
+        offset += layout->bytes;
+    }
+    weight_bytes_ = align_up(offset, kWeightAlign);
+    return {};
+}
+
+Status Model::load_weights(const ModelOptions& options) {
+    if (options.progress && !options.progress({0, file_bytes()}))
+        return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
+    HEARTH_TRY(buffer_, device_->alloc(weight_bytes_, "weights"));
+    for (uint64_t offset : offsets_) places_.push_back(buffer_.at(offset));
+    HEARTH_CHECK(WeightLoader(*runtime_, *device_, *source_).run(*weights_, layouts_, places_, options.progress));
+    loaded_ = true;
+    return {};
+}
+
+uint64_t Model::file_bytes() const {
+    uint64_t bytes = 0;
+    for (const TensorInfo& tensor : source_->tensors()) bytes += tensor.bytes;
+    return bytes;
+}
+
+uint64_t Model::n_parameter() const {
+    uint64_t n = 0;
+    for (const TensorInfo& tensor : source_->tensors())
+        n += static_cast<uint64_t>(tensor.n_row()) * static_cast<uint64_t>(tensor.row_width());
+    return n;
+}
+
+std::string Model::description() const {
+    // The format that holds most of the bytes speaks for the file.
+    std::map<Format, uint64_t> bytes;
+    for (const TensorInfo& tensor : source_->tensors()) bytes[tensor.format] += tensor.bytes;
+    Format most = Format::F32;
+    for (const auto& [format, n] : bytes)
+        if (n > bytes[most]) most = format;
+    const double n = static_cast<double>(n_parameter());
+    const std::string size = n >= 1e9 ? fmt::format("{:.1f}B", n / 1e9) : fmt::format("{:.1f}M", n / 1e6);
+    return fmt::format("{} {} {}", hparams_.arch->name, size, find_format(static_cast<int32_t>(most))->name);
+}
+
+}  // namespace hearth

@@ -1,0 +1,83 @@
+// A loaded model: its numbers, its tokenizer and its weights on a device.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/tensor_source.hpp"
+#include "model/decoder.hpp"
+#include "runtime/runtime.hpp"
+#include "text/vocab.hpp"
+
+namespace hearth {
+
+struct LoadProgress {
+    uint64_t bytes_done, bytes_total;
+};
+
+struct ModelOptions {
+    std::string device = "auto";
+    bool unknown_tensors_warn = false;
+    bool vocab_only = false;      // metadata and tokenizer, no weights
+    std::string pre_tokenizer;    // overrides the file's pre-tokenizer name
+    // Called on the loading thread between chunks; false cancels the load.
+    std::function<bool(const LoadProgress&)> progress;
+};
+
+class Model {
+  public:
+    // Reads headers only: numbers, the match of tensors and slots, the tokenizer.
+    static Result<std::shared_ptr<Model>> open(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
+                                               const ModelOptions& options);
+    // Then the weights, unless vocab_only.
+    static Result<std::shared_ptr<Model>> load(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
+                                               const ModelOptions& options);
+    ~Model();
+
+    Runtime& runtime() const { return *runtime_; }
+    Device& device() const { return *device_; }
+    const TensorSource& source() const { return *source_; }
+    const Hparams& hparams() const { return hparams_; }
+    const Weights& weights() const { return *weights_; }
+    const Vocab* vocab() const { return vocab_.get(); }  // nullptr: the model has no tokenizer
+    const std::string& no_vocab_reason() const { return no_vocab_reason_; }
+    const std::string& chat_template() const { return chat_template_; }  // "" if the file has none
+    bool loaded() const { return loaded_; }
+
+    uint64_t weight_bytes() const { return weight_bytes_; }  // on the device, from tensor_layout
+    uint64_t file_bytes() const;                             // of all tensors in the file
+    uint64_t n_parameter() const;
+    std::string description() const;  // "llama 1.2B Q4_0"
+
+    // Where each weight of the graphs lives: for the bindings of a compiled graph.
+    const std::vector<hearth_place>& weight_places() const { return places_; }
+    const std::vector<hearth_layout>& weight_layouts() const { return layouts_; }
+
+  private:
+    Model() = default;
+    Status read_vocab(const ModelOptions& options);
+    Status choose_layouts();
+    Status load_weights(const ModelOptions& options);
+
+    std::shared_ptr<Runtime> runtime_;
+    Device* device_ = nullptr;
+    std::unique_ptr<TensorSource> source_;
+    Hparams hparams_;
+    std::unique_ptr<Weights> weights_;
+    std::unique_ptr<Vocab> vocab_;
+    std::string no_vocab_reason_, chat_template_;
+    std::vector<hearth_layout> layouts_;
+    std::vector<uint64_t> offsets_;
+    std::vector<hearth_place> places_;
+    uint64_t weight_bytes_ = 0;
+    DeviceBuffer buffer_;
+    bool loaded_ = false;
+};
+
+// The key/value metadata of the tokenizer as what make_vocab() takes; pre_tokenizer overrides the file's name.
+Result<VocabSource> vocab_source(const TensorSource& source, const std::string& pre_tokenizer);
+
+}  // namespace hearth

@@ -1,0 +1,119 @@
+// The runtime: host services for backends, and the devices that specs open.
+#include "runtime/runtime.hpp"
+
+#include <functional>
+
+#include "base/platform.hpp"
+
+// The built-in backends; their folders are not included by anybody.
+extern "C" const hearth_backend* hearth_backend_cpu(void);
+extern "C" const hearth_backend* hearth_backend_ref(void);
+
+namespace hearth {
+
+Result<std::shared_ptr<Runtime>> Runtime::make(const RuntimeOptions& options) {
+    constexpr int32_t kMaxThreads = 1024;
+    if (options.n_thread < 0 || options.n_thread > kMaxThreads)
+        return fail(Code::invalid_argument, "n_threads is {}, outside 0..{}", options.n_thread, kMaxThreads);
+    std::shared_ptr<Runtime> runtime(new Runtime(options));
+    const int n_thread = options.n_thread ? options.n_thread : default_thread_count();
+    HEARTH_TRY(runtime->pool_, ThreadPool::make(n_thread, options.jobs.submit ? &options.jobs : nullptr));
+    runtime->fill_host();
+    return runtime;
+}
+
+Runtime::~Runtime() = default;
+
+void Runtime::fill_host() {
+    host_.size = sizeof host_;
+    host_.user = this;
+    host_.allocate = host_allocate;
+    host_.free = host_free;
+    host_.log = host_log;
+    host_.now_ns = host_now;
+    host_.n_thread = pool_->n_thread();
+    host_.parallel = host_parallel;
+    host_.burst = host_burst;
+}
+
+void* Runtime::host_allocate(void* user, std::size_t bytes, std::size_t align) {
+    auto* self = static_cast<Runtime*>(user);
+    const AllocatorHooks& hooks = self->options_.allocator;
+    void* p = hooks.allocate ? hooks.allocate(hooks.user, bytes, align) : os::reserve_pages(bytes, align);
+    if (!p) return nullptr;
+    const uint64_t now = self->memory_.now.fetch_add(bytes) + bytes;
+    uint64_t peak = self->memory_.peak.load();
+    while (peak < now && !self->memory_.peak.compare_exchange_weak(peak, now)) {
+    }
+    return p;
+}
+
+void Runtime::host_free(void* user, void* p, std::size_t bytes, std::size_t align) {
+    auto* self = static_cast<Runtime*>(user);
+    const AllocatorHooks& hooks = self->options_.allocator;
+    if (hooks.allocate)
+        hooks.free(hooks.user, p, bytes, align);
+    else
+        os::release_pages(static_cast<std::byte*>(p), bytes);
+    self->memory_.now.fetch_sub(bytes);
+}
+
+void Runtime::host_log(void* user, int32_t level, const char* message) {
+    static_cast<Runtime*>(user)->options_.log(static_cast<LogLevel>(level), "{}", message);
+}
+
+int64_t Runtime::host_now(void*) { return os::now_ns(); }
+
+int64_t Runtime::host_parallel(void* user, int64_t n_part, void (*fn)(void*, int64_t, int32_t), void* context,
+                               int32_t (*stop)(void*)) {
+    ThreadPool& pool = *static_cast<Runtime*>(user)->pool_;
+    if (!stop) return pool.run(n_part, fn, context, nullptr);
+    const std::function<bool()> asked = [&] { return stop(context) != 0; };
+    return pool.run(n_part, fn, context, &asked);
+}
+
+void Runtime::host_burst(void* user, int32_t on) { static_cast<Runtime*>(user)->pool_->burst(on != 0); }
+
+std::vector<const hearth_backend*> Runtime::backends() const {
+    std::vector<const hearth_backend*> all = {hearth_backend_cpu(), hearth_backend_ref()};
+    all.insert(all.end(), options_.extra_backends.begin(), options_.extra_backends.end());
+    return all;
+}
+
+Result<Device*> Runtime::device(std::string_view spec) {
+    std::lock_guard lock(devices_mutex_);
+    const std::string_view name = spec.empty() || spec == "auto" ? "cpu" : spec;
+    if (auto it = devices_.find(name); it != devices_.end()) return it->second.get();
+    std::string known = "auto";
+    for (const hearth_backend* backend : backends()) {
+        known += std::string(", ") + backend->name;
+        if (name != backend->name) continue;
+        HEARTH_TRY(auto device, Device::open(*backend, host_, 0, ""));
+        return devices_.emplace(name, std::move(device)).first->second.get();
+    }
+    return fail(Code::placement, "unknown device '{}'; known are {}", spec, known);
+}
+
+std::vector<DeviceInfo> Runtime::devices() {
+    std::vector<DeviceInfo> all;
+    for (const hearth_backend* backend : backends()) {
+        DeviceInfo info;
+        info.spec = backend->name;
+        Result<Device*> opened = device(info.spec);
+        if (opened) {
+            if (Result<hearth_backend_device> d = (*opened)->describe()) {
+                info.name = d->name;
+                info.detail = d->detail;
+                info.total_bytes = d->total_bytes;
+                info.free_bytes = d->free_bytes;
+                all.push_back(std::move(info));
+                continue;
+            }
+        }
+        info.unavailable = error_record().message;
+        all.push_back(std::move(info));
+    }
+    return all;
+}
+
+}  // namespace hearth
