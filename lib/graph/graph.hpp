@@ -34,6 +34,8 @@ class Graph {
     };
 
     Graph(const Bounds& bounds, std::vector<hearth_weight> weights, std::vector<hearth_cache> caches);
+    Graph(Graph&&) = default;  // nodes point at labels_, which a copy would not share
+    Graph& operator=(Graph&&) = default;
 
     // A new buffer and the value that covers it: rows x n_group x group_width.
     Value value(int32_t rows, int32_t n_group, int32_t group_width, int32_t row_factor = 1);

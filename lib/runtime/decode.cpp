@@ -1,0 +1,195 @@
+// One step of a context: check, stage, run, commit - or leave everything as it was.
+#include <algorithm>
+#include <numeric>
+
+#include "runtime/context.hpp"
+
+namespace hearth {
+
+namespace {
+int32_t seq_of(const Batch& batch, int32_t i) { return batch.seq ? batch.seq[i] : 0; }
+}  // namespace
+
+Status Context::check_idle() const {
+    if (suspended_) return fail(Code::busy, "a paused decode owns this context: resume or abandon it first");
+    return {};
+}
+
+Status Context::check_seq(int32_t seq) const {
+    if (seq >= 0 && seq < options_.n_seq_max) return {};
+    return fail(Code::invalid_argument, "sequence {} is outside 0..{} (n_seq_max)", seq, options_.n_seq_max - 1);
+}
+
+Status Context::check_batch(const Batch& batch) const {
+    if (batch.n_token < 1 || !batch.token) return fail(Code::invalid_argument, "the batch has no tokens");
+    if (batch.n_token > options_.n_batch)
+        return fail(Code::invalid_argument, "the batch has {} tokens, more than n_batch = {}", batch.n_token, options_.n_batch);
+    const int32_t n_vocab = model_->hparams().n_vocab;
+    for (int32_t i = 0; i < batch.n_token; ++i) {
+        HEARTH_CHECK(check_seq(seq_of(batch, i)));
+        if (batch.token[i] >= n_vocab || batch.token[i] < (batch.embedding ? -1 : 0))
+            return fail(Code::invalid_argument, "token {} of the batch is {}, outside 0..{}", i, batch.token[i], n_vocab - 1);
+    }
+    return {};
+}
+
+// Tokens of one sequence become neighbours, in the batch's order.
+void Context::order(const Batch& batch) {
+    source_.resize(static_cast<std::size_t>(batch.n_token));
+    std::iota(source_.begin(), source_.end(), 0);
+    if (batch.seq)
+        std::stable_sort(source_.begin(), source_.end(), [&](int32_t a, int32_t b) { return batch.seq[a] < batch.seq[b]; });
+}
+
+Status Context::fill(const Batch& batch) {
+    const int32_t n_axis = model_->hparams().n_pos_axis(), n_embd = model_->hparams().n_embd;
+    for (auto* list : {&token_, &seq_, &index_, &pos_, &output_row_, &run_begin_}) list->clear();
+    attend_.clear();
+    embedding_.clear();
+    output_of_.assign(static_cast<std::size_t>(batch.n_token), -1);
+    std::vector<int32_t> embedding_row(static_cast<std::size_t>(batch.n_token), -1);
+    for (int32_t i = 0, row = 0; i < batch.n_token; ++i)
+        if (batch.token[i] < 0) embedding_row[static_cast<std::size_t>(i)] = row++;
+    int32_t place = 0, next_pos = 0;
+    for (int32_t t = 0; t < batch.n_token; ++t) {
+        const int32_t i = source_[static_cast<std::size_t>(t)], seq = seq_of(batch, i);
+        if (t == 0 || seq != seq_.back()) {
+            run_begin_.push_back(t);
+            place = cache_->sequence(seq).n_place();
+            next_pos = cache_->sequence(seq).next_pos();
+        }
+        token_.push_back(batch.token[i]);
+        seq_.push_back(seq);
+        index_.push_back(place);
+        attend_.push_back({0, place + 1});
+        const int32_t first = batch.pos ? batch.pos[i * n_axis] : next_pos;
+        if (first < next_pos && !(n_axis > 1 && first >= 0))
+            return fail(Code::invalid_argument, "token {} of the batch has position {}, but sequence {} goes on at {}", i, first,
+                        seq, next_pos);
+        // The fourth axis of M-RoPE is unused by text and stays 0 there.
+        for (int32_t axis = 0; axis < n_axis; ++axis)
+            pos_.push_back(batch.pos ? batch.pos[i * n_axis + axis] : axis < 3 ? first : 0);
+        if (batch.token[i] < 0) {
+            const float* row = batch.embedding + int64_t{embedding_row[static_cast<std::size_t>(i)]} * n_embd;
+            embedding_.insert(embedding_.end(), row, row + n_embd);
+        }
+        ++place;
+        next_pos = first + 1;
+    }
+    run_begin_.push_back(batch.n_token);
+    // Output rows follow the caller's order.
+    std::vector<int32_t> run_of(static_cast<std::size_t>(batch.n_token));
+    for (int32_t t = 0; t < batch.n_token; ++t) run_of[static_cast<std::size_t>(source_[static_cast<std::size_t>(t)])] = t;
+    for (int32_t i = 0; i < batch.n_token; ++i) {
+        const int32_t t = run_of[static_cast<std::size_t>(i)];
+        const bool last = std::binary_search(run_begin_.begin() + 1, run_begin_.end(), t + 1);
+        if (!(batch.want_logits ? batch.want_logits[i] != 0 : last)) continue;
+        output_of_[static_cast<std::size_t>(i)] = static_cast<int32_t>(output_row_.size());
+        output_row_.push_back(t);
+    }
+    if (static_cast<int32_t>(output_row_.size()) > options_.n_output_max)
+        return fail(Code::invalid_argument, "the batch wants {} rows of logits, more than n_output_max = {}",
+                    output_row_.size(), options_.n_output_max);
+    return {};
+}
+
+Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
+    HEARTH_CHECK(check_idle());
+    HEARTH_CHECK(check_batch(batch));
+    n_output_ = 0;
+    order(batch);
+    HEARTH_CHECK(fill(batch));
+    for (std::size_t run = 0; run + 1 < run_begin_.size(); ++run) {
+        const auto first = static_cast<std::size_t>(run_begin_[run]);
+        Status staged = cache_->stage(seq_[first], run_begin_[run + 1] - run_begin_[run]);
+        if (!staged) {
+            cache_->abandon();
+            return staged.failure();
+        }
+    }
+    bucket_ = &buckets_.back();
+    for (Bucket& bucket : buckets_) {
+        const hearth_graph g = bucket.graph.view();
+        if (g.n_token < batch.n_token || g.n_output < static_cast<int32_t>(output_row_.size())) continue;
+        bucket_ = &bucket;
+        break;
+    }
+    args_ = {};
+    args_.size = sizeof args_;
+    args_.n_token = batch.n_token;
+    args_.n_output = static_cast<int32_t>(output_row_.size());
+    args_.n_seq = options_.n_seq_max;
+    args_.n_pos_axis = model_->hparams().n_pos_axis();
+    args_.token = token_.data();
+    args_.embedding = embedding_.data();
+    args_.seq = seq_.data();
+    args_.index = index_.data();
+    args_.pos = pos_.data();
+    args_.output_row = output_row_.data();
+    args_.attend = attend_.data();
+    args_.cache = cache_->views().data();
+    args_.n_run = static_cast<int32_t>(run_begin_.size()) - 1;
+    args_.run_begin = run_begin_.data();
+    cursor_ = {};
+    suspended_ = true;
+    return advance(deadline_ns);
+}
+
+Result<Outcome> Context::resume(int64_t deadline_ns) {
+    if (!suspended_) return fail(Code::state, "there is no paused decode to resume");
+    return advance(deadline_ns);
+}
+
+void Context::abandon() {
+    if (!suspended_) return;
+    cache_->abandon();
+    suspended_ = false;
+}
+
+Result<Outcome> Context::advance(int64_t deadline_ns) {
+    hearth_run_options options{};
+    options.size = sizeof options;
+    options.deadline_ns = deadline_ns;
+    static_assert(sizeof(cancel_) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
+    options.cancel = reinterpret_cast<const int32_t*>(&cancel_);
+    Result<int32_t> ran = [&] {
+        std::lock_guard lock(model_->runtime().pool_mutex());
+        return model_->device().run(bucket_->program, args_, options, &cursor_);
+    }();
+    if (ran && *ran == HEARTH_RUN_PAUSED) return Outcome::paused;
+    if (ran && *ran == HEARTH_RUN_DONE) {
+        Status finished = finish();
+        if (finished) return Outcome::done;
+        abandon();
+        return finished.failure();
+    }
+    abandon();
+    cancel_.store(0, std::memory_order_relaxed);
+    if (!ran) return ran.failure();
+    return fail(Code::cancelled, "the decode was cancelled; the context is as it was before");
+}
+
+// Fetches the logits and makes the step visible.
+Status Context::finish() {
+    const hearth_graph g = bucket_->graph.view();
+    const hearth_value& value = g.value[g.result];
+    const auto n_vocab = static_cast<std::size_t>(model_->hparams().n_vocab);
+    for (std::size_t row = 0; row < output_row_.size(); ++row) {
+        const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
+        HEARTH_CHECK(model_->device().download(arena_.at(offset), output_.data() + row * n_vocab, 4 * n_vocab));
+    }
+    n_output_ = static_cast<int32_t>(output_row_.size());
+    const auto n_axis = static_cast<std::size_t>(args_.n_pos_axis);
+    std::vector<int32_t> first_axis;
+    for (std::size_t run = 0; run + 1 < run_begin_.size(); ++run) {
+        first_axis.clear();
+        for (int32_t t = run_begin_[run]; t < run_begin_[run + 1]; ++t)
+            first_axis.push_back(pos_[static_cast<std::size_t>(t) * n_axis]);
+        cache_->commit(seq_[static_cast<std::size_t>(run_begin_[run])], first_axis.data(),
+                       static_cast<int32_t>(first_axis.size()));
+    }
+    suspended_ = false;
+    return {};
+}
+
+}  // namespace hearth
