@@ -1,0 +1,179 @@
+// Saving and loading one sequence: versioned, checksummed, in plain rows that any device can read.
+//
+// Layout, little-endian: magic "HRTHSEQ1", u32 version, u32 n_group, u64 fingerprint of model and cache types,
+// u32 n_token, i32 pos[n_token], then per group: u32 first logical page, and per page and layer the rows of k and v
+// (a recurrent group: per layer its state), last a u64 checksum of all before it.
+#include <cstring>
+
+#include "base/checksum.hpp"
+#include "quant/format.hpp"
+#include "runtime/context.hpp"
+
+namespace hearth {
+
+namespace {
+
+constexpr char kMagic[8] = {'H', 'R', 'T', 'H', 'S', 'E', 'Q', '1'};
+constexpr uint32_t kVersion = 1;
+
+class Writer {
+  public:
+    template <class T>
+    void put(const T& value) {
+        bytes(&value, sizeof value);
+    }
+    void bytes(const void* data, std::size_t n) {
+        const auto* b = static_cast<const std::byte*>(data);
+        out.insert(out.end(), b, b + n);
+    }
+    std::vector<std::byte> out;
+};
+
+class StateReader {
+  public:
+    StateReader(const std::byte* data, std::size_t n) : data_(data), left_(n) {}
+    template <class T>
+    bool get(T* value) {
+        return bytes(value, sizeof *value);
+    }
+    bool bytes(void* out, std::size_t n) {
+        if (n > left_) return false;
+        std::memcpy(out, data_, n);
+        data_ += n;
+        left_ -= n;
+        return true;
+    }
+    std::size_t left() const { return left_; }
+
+  private:
+    const std::byte* data_;
+    std::size_t left_;
+};
+
+struct RowBytes {
+    std::size_t k = 0, v = 0;  // of one layer of one page, or of one state
+};
+
+RowBytes row_bytes_of(const hearth_cache& c) {
+    if (c.kind == HEARTH_CACHE_RECURRENT) return {4 * static_cast<std::size_t>(c.state_width), 0};
+    const auto heads = static_cast<uint64_t>(c.n_head_kv);
+    const auto rows = [&](int32_t type, int32_t width) {
+        return HEARTH_PAGE_TOKENS * row_bytes(*find_format(type), heads * static_cast<uint64_t>(width));
+    };
+    return {rows(c.k_type, c.k_width), c.kind == HEARTH_CACHE_LATENT ? 0 : rows(c.v_type, c.v_width)};
+}
+
+int32_t pages_for(int32_t n) { return (n + HEARTH_PAGE_TOKENS - 1) / HEARTH_PAGE_TOKENS; }
+
+Failure damaged(const char* what) { return fail(Code::bad_file, "the saved state is damaged: {}", what); }
+
+}  // namespace
+
+uint64_t Context::fingerprint() const {
+    Checksum sum;
+    const Hparams& h = model_->hparams();
+    sum.add(h.arch->name.data(), h.arch->name.size());
+    for (int32_t n : {h.n_vocab, h.n_embd, h.n_layer}) sum.add(&n, sizeof n);
+    for (const Cache::Group& g : cache_->groups()) sum.add(&g.desc, sizeof g.desc);
+    for (const TensorInfo& tensor : model_->source().tensors()) {
+        sum.add(tensor.name.data(), tensor.name.size());
+        sum.add(&tensor.bytes, sizeof tensor.bytes);
+    }
+    return sum.value();
+}
+
+Result<std::vector<std::byte>> Context::save(int32_t seq) {
+    HEARTH_CHECK(check_idle());
+    HEARTH_CHECK(check_seq(seq));
+    const Sequence& s = cache_->sequence(seq);
+    Writer w;
+    w.bytes(kMagic, sizeof kMagic);
+    w.put(kVersion);
+    w.put(static_cast<uint32_t>(cache_->groups().size()));
+    w.put(fingerprint());
+    w.put(static_cast<uint32_t>(s.n_place()));
+    w.bytes(s.pos.data(), 4 * s.pos.size());
+    for (Cache::Group& g : cache_->groups()) {
+        const RowBytes size = row_bytes_of(g.desc);
+        std::vector<std::byte> k(size.k), v(size.v);
+        const bool recurrent = !g.slot.empty();
+        const int32_t end = recurrent ? (s.n_place() > 0 ? 1 : 0) : pages_for(s.n_place());
+        int32_t first = 0;
+        while (!recurrent && first < end && g.table.at(seq, first) < 0) ++first;
+        w.put(static_cast<uint32_t>(first));
+        for (int32_t logical = first; logical < end; ++logical) {
+            const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
+            for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
+                HEARTH_CHECK(model_->device().export_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
+                w.bytes(k.data(), k.size());
+                w.bytes(v.data(), v.size());
+            }
+        }
+    }
+    Checksum sum;
+    sum.add(w.out.data(), w.out.size());
+    w.put(sum.value());
+    return std::move(w.out);
+}
+
+Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
+    HEARTH_CHECK(check_idle());
+    HEARTH_CHECK(check_seq(seq));
+    char magic[sizeof kMagic];
+    uint32_t version = 0, n_group = 0, n_token = 0;
+    uint64_t model = 0, stored_sum = 0;
+    if (n < sizeof kMagic + 8 || std::memcmp(data, kMagic, sizeof kMagic) != 0)
+        return fail(Code::bad_file, "this is not a saved sequence");
+    StateReader r(data, n - 8);
+    std::memcpy(&stored_sum, data + n - 8, 8);
+    if (!r.bytes(magic, sizeof magic) || !r.get(&version)) return damaged("it is cut short");
+    if (version != kVersion) return fail(Code::version, "the saved sequence has version {}, this library reads {}", version, kVersion);
+    Checksum sum;
+    sum.add(data, n - 8);
+    if (sum.value() != stored_sum) return damaged("the checksum does not match");
+    if (!r.get(&n_group) || !r.get(&model) || !r.get(&n_token)) return damaged("it is cut short");
+    if (model != fingerprint() || n_group != cache_->groups().size())
+        return fail(Code::invalid_argument, "the saved sequence is of another model or other cache types");
+    if (n_token > static_cast<uint32_t>(options_.n_ctx))
+        return fail(Code::context_full, "the saved sequence has {} tokens, more than n_ctx = {}", n_token, options_.n_ctx);
+    std::vector<int32_t> pos(n_token);
+    if (!r.bytes(pos.data(), 4 * pos.size())) return damaged("it is cut short");
+    // Offsets of the groups first, so that nothing changes before the whole state is known to be there.
+    std::vector<int32_t> first_page;
+    StateReader scan = r;
+    std::vector<std::byte> skip;
+    for (const Cache::Group& g : cache_->groups()) {
+        uint32_t first = 0;
+        const RowBytes size = row_bytes_of(g.desc);
+        const auto end = static_cast<uint32_t>(g.slot.empty() ? pages_for(static_cast<int32_t>(n_token)) : n_token > 0 ? 1 : 0);
+        if (!scan.get(&first) || first > end) return damaged("a page list is out of range");
+        first_page.push_back(static_cast<int32_t>(first));
+        skip.resize((end - first) * static_cast<std::size_t>(g.desc.n_layer) * (size.k + size.v));
+        if (!scan.bytes(skip.data(), skip.size())) return damaged("it is cut short");
+    }
+    if (scan.left() != 0) return damaged("it is too long");
+    if (n_token == 0) {
+        cache_->clear(seq);
+        return {};
+    }
+    HEARTH_CHECK(cache_->restore(seq, pos, first_page));
+    for (std::size_t i = 0; i < cache_->groups().size(); ++i) {
+        Cache::Group& g = cache_->groups()[i];
+        uint32_t first = 0;
+        const RowBytes size = row_bytes_of(g.desc);
+        std::vector<std::byte> k(size.k), v(size.v);
+        const bool recurrent = !g.slot.empty();
+        const int32_t end = recurrent ? 1 : pages_for(static_cast<int32_t>(n_token));
+        (void)r.get(&first);
+        for (int32_t logical = first_page[i]; logical < end; ++logical) {
+            const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
+            for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
+                (void)(r.bytes(k.data(), k.size()) && r.bytes(v.data(), v.size()));
+                HEARTH_CHECK(model_->device().import_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace hearth
