@@ -119,7 +119,7 @@ Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page
     std::vector<float> rows(n * width);
     Device& device = model_->device();
     HEARTH_CHECK(device.export_page(c, group.pool.at(0), page, layer, k.data(), v.data()));
-    decode(k_format, k.data(), rows.data(), rows.size());
+    hearth::decode(k_format, k.data(), rows.data(), rows.size());
     HEARTH_TRY(DeviceBuffer arena, device.alloc(static_cast<uint64_t>(bucket.graph.view().arena_bytes) + 64, "key shift"));
     HEARTH_TRY(const hearth_program_bytes bytes, device.measure(bucket.graph.view()));
     HEARTH_TRY(DeviceBuffer scratch, device.alloc(bytes.scratch_bytes + 64, "key shift scratch"));
@@ -150,7 +150,7 @@ Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page
     if (!ran) return ran.failure();
     const hearth_graph g = bucket.graph.view();
     HEARTH_CHECK(device.download(arena.at(static_cast<uint64_t>(g.value[g.result].offset)), rows.data(), 4 * rows.size()));
-    encode(k_format, rows.data(), k.data(), rows.size());
+    hearth::encode(k_format, rows.data(), k.data(), rows.size());
     return device.import_page(c, group.pool.at(0), page, layer, k.data(), v.data());
 }
 
