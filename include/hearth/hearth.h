@@ -1,0 +1,324 @@
+/* Hearth: language models inside your program. This is the whole promise: a C11 ABI that only grows.
+ *
+ * Rules that hold for every function:
+ *  - It returns HEARTH_OK or a negative hearth_status; hearth_last_error() then has the sentence. Outputs come last and are
+ *    untouched on failure.
+ *  - Handles are opaque and reference counted: retain, release; releasing NULL is fine; a stale handle is an error code.
+ *  - Parameter structs start with struct_size = sizeof(the struct); zero in a field means its default. Fields are only ever
+ *    appended; bytes beyond what the library knows must be zero.
+ *  - Strings are UTF-8 with a length in bytes; HEARTH_NUL_TERMINATED as the length means "up to the NUL". Text that comes back
+ *    uses two calls: with cap = 0 for the length (without the NUL), then with a buffer; a NUL is written when there is room.
+ *  - Nothing prints, aborts, throws, or starts a thread that was not asked for.
+ *  - Thread classes: [F] free-threaded, any thread at any time; [O] externally owned, one thread at a time per handle;
+ *    [S] serialised inside, may wait for another call on the same runtime. */
+#ifndef HEARTH_H
+#define HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#ifdef HEARTH_BUILD
+#define HEARTH_API __declspec(dllexport)
+#else
+#define HEARTH_API
+#endif
+#else
+#define HEARTH_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HEARTH_VERSION_MAJOR 0
+#define HEARTH_VERSION_MINOR 1
+#define HEARTH_NUL_TERMINATED SIZE_MAX
+
+typedef int32_t hearth_status;
+enum {
+    HEARTH_OK = 0,
+    HEARTH_E_INVALID_ARGUMENT = -1,
+    HEARTH_E_NOT_FOUND = -2,
+    HEARTH_E_IO = -3,
+    HEARTH_E_BAD_FILE = -4,
+    HEARTH_E_UNSUPPORTED_ARCH = -5,
+    HEARTH_E_UNSUPPORTED_TYPE = -6,
+    HEARTH_E_UNSUPPORTED_STRUCT = -7,
+    HEARTH_E_OOM_HOST = -8,
+    HEARTH_E_OOM_DEVICE = -9,
+    HEARTH_E_DEVICE_LOST = -10,
+    HEARTH_E_PLACEMENT = -11,
+    HEARTH_E_CONTEXT_FULL = -12,
+    HEARTH_E_CANCELLED = -13,
+    HEARTH_E_TIMEOUT = -14,
+    HEARTH_E_BUSY = -15,
+    HEARTH_E_STATE = -16,
+    HEARTH_E_TEMPLATE = -17,
+    HEARTH_E_GRAMMAR = -18,
+    HEARTH_E_VERSION = -19,
+    HEARTH_E_FORKED = -20,
+    HEARTH_E_INTERNAL = -21
+};
+/* Three-valued switches: 0 = default. */
+enum { HEARTH_DEFAULT = 0, HEARTH_ON = 1, HEARTH_OFF = 2 };
+
+typedef struct hearth_runtime hearth_runtime;
+typedef struct hearth_model hearth_model;
+typedef struct hearth_context hearth_context;
+typedef struct hearth_sampler hearth_sampler;
+
+/* ---- version and errors ---- */
+/* major << 16 | minor of the library that is loaded. [F] */
+HEARTH_API uint32_t hearth_version(void);
+/* "OK", "CONTEXT_FULL", ...; "UNKNOWN" for any other number. [F] */
+HEARTH_API const char *hearth_status_name(hearth_status status);
+
+typedef struct hearth_error {
+    uint32_t struct_size;
+    int32_t code;    /* the hearth_status of the last failure on this thread, 0 if none */
+    int32_t subcode; /* errno or a driver's code, 0 if none */
+    int32_t device;  /* index of the device concerned, -1 if none */
+    uint64_t bytes_wanted, bytes_free;
+    uint32_t line, column; /* 1-based place in a text, 0 if none */
+    char message[1024];    /* a sentence, NUL-terminated */
+} hearth_error;
+/* What went wrong last on this thread. Allocates nothing; works when memory is out. [F] */
+HEARTH_API hearth_status hearth_last_error(hearth_error *out);
+
+/* ---- runtime: threads, memory, log, devices ---- */
+typedef struct hearth_runtime_params {
+    uint32_t struct_size;
+    int32_t n_threads; /* that compute, the caller included; 0 = physical cores that this process may use */
+    /* Your job system instead of own threads: queue job(arg) to run once, on any thread, soon or late; 0 = queued. A late job is
+     * harmless: the caller does what no one else takes. At most n_threads - 1 jobs are queued per piece of work. */
+    int32_t (*submit)(void *user, void (*job)(void *), void *arg);
+    void *submit_user;
+    /* All planned memory (weights, cache, activations): zero-filled or not, NULL = out of memory. Both or neither. */
+    void *(*allocate)(void *user, size_t bytes, size_t align);
+    void (*deallocate)(void *user, void *p, size_t bytes, size_t align);
+    void *allocator_user;
+    /* Messages, one line each, from any thread; level 1 error, 2 warning, 3 info, 4 debug. NULL = silence. */
+    void (*log)(void *user, int32_t level, const char *message);
+    void *log_user;
+    int32_t log_level; /* 0 = 3 */
+} hearth_runtime_params;
+
+/* params may be NULL. [F] */
+HEARTH_API hearth_status hearth_runtime_create(const hearth_runtime_params *params, hearth_runtime **out);
+HEARTH_API hearth_status hearth_runtime_retain(hearth_runtime *runtime);  /* [F] */
+HEARTH_API hearth_status hearth_runtime_release(hearth_runtime *runtime); /* [F] */
+
+typedef struct hearth_device_info {
+    uint32_t struct_size;
+    char spec[64];         /* what names it in a device spec: "cpu" */
+    char name[96];         /* "AMD EPYC ..." */
+    char detail[128];      /* "level v3" */
+    char unavailable[256]; /* why it cannot be used; empty = it can */
+    uint64_t total_bytes, free_bytes; /* 0 = unknown */
+} hearth_device_info;
+/* The i-th device; HEARTH_E_NOT_FOUND past the last. [S] */
+HEARTH_API hearth_status hearth_runtime_device(hearth_runtime *runtime, uint32_t index, hearth_device_info *out);
+/* Planned bytes allocated now, and at most so far. Either may be NULL. [F] */
+HEARTH_API hearth_status hearth_runtime_memory(hearth_runtime *runtime, uint64_t *now_bytes, uint64_t *peak_bytes);
+
+/* ---- model ---- */
+/* Where a model comes from: exactly one of path, memory and read. */
+typedef struct hearth_source {
+    uint32_t struct_size;
+    uint32_t use_mmap; /* HEARTH_ON: map the file instead of reading it (a file truncated meanwhile kills the process) */
+    const char *path;  /* of the first file of a split model */
+    size_t path_size;
+    const void *memory; /* a whole GGUF file; must stay until the model is released */
+    size_t memory_size;
+    /* Fills dst with size bytes at offset, 0 = done; called from several threads; must work until the model is released. */
+    int32_t (*read)(void *user, uint64_t offset, void *dst, size_t size);
+    void *read_user;
+    uint64_t read_size; /* of the whole content */
+} hearth_source;
+
+typedef struct hearth_model_params {
+    uint32_t struct_size;
+    uint32_t unknown_tensors_warn; /* HEARTH_ON: load a model with tensors that nothing uses, and log their names */
+    uint32_t vocab_only;           /* HEARTH_ON: metadata and tokenizer, no weights */
+    uint32_t reserved;
+    const char *device; /* a device spec: "auto" (default), "cpu", "ref" */
+    size_t device_size;
+    const char *pre_tokenizer; /* use this pre-tokenizer instead of the one that the file names */
+    size_t pre_tokenizer_size;
+    /* Called on the loading thread with bytes read; return nonzero to cancel (HEARTH_E_CANCELLED). */
+    int32_t (*progress)(void *user, uint64_t bytes_done, uint64_t bytes_total);
+    void *progress_user;
+} hearth_model_params;
+
+/* Reads headers, reserves, then streams the weights; blocks until done. params may be NULL. [F] */
+HEARTH_API hearth_status hearth_model_load(hearth_runtime *runtime, const hearth_source *source,
+                                           const hearth_model_params *params, hearth_model **out);
+HEARTH_API hearth_status hearth_model_retain(hearth_model *model);  /* [F] */
+HEARTH_API hearth_status hearth_model_release(hearth_model *model); /* [F] memory is back at the system when this returns */
+
+typedef struct hearth_model_info {
+    uint32_t struct_size;
+    int32_t n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv;
+    int32_t n_pos_axis;     /* positions per token: 1, or 4 for M-RoPE */
+    uint64_t n_parameter;   /* elements of all tensors */
+    uint64_t file_bytes;    /* of all tensors in the file */
+    uint64_t weight_bytes;  /* on the device; 0 for vocab_only */
+    char architecture[64];  /* "llama" */
+    char description[128];  /* "llama 1.2B Q4_0" */
+    char device[64];        /* where the weights are: "cpu" */
+    uint32_t has_vocab, has_chat_template; /* 0 or 1 */
+} hearth_model_info;
+HEARTH_API hearth_status hearth_model_get_info(hearth_model *model, hearth_model_info *out); /* [F] */
+/* Number of metadata entries; the i-th key; the text form of a key's value (arrays are cut after 16 entries). [F] */
+HEARTH_API hearth_status hearth_model_meta_count(hearth_model *model, size_t *out);
+HEARTH_API hearth_status hearth_model_meta_key(hearth_model *model, size_t index, char *buf, size_t cap, size_t *size);
+HEARTH_API hearth_status hearth_model_meta_value(hearth_model *model, const char *key, size_t key_size, char *buf, size_t cap,
+                                                 size_t *size);
+
+/* ---- text ---- */
+enum { HEARTH_TOKENIZE_SPECIAL = 1, /* add BOS, EOS where the model wants them */
+       HEARTH_TOKENIZE_PARSE = 2    /* "<|im_end|>" in the text becomes that token */ };
+/* Tokens of a text: *n is their number; the first cap of them are written. HEARTH_E_STATE for a model without tokenizer. [F] */
+HEARTH_API hearth_status hearth_tokenize(hearth_model *model, const char *text, size_t text_size, uint32_t flags, int32_t *tokens,
+                                         size_t cap, size_t *n);
+/* The bytes of one token, perhaps part of a character. special: HEARTH_ON prints control tokens too. [F] */
+HEARTH_API hearth_status hearth_token_piece(hearth_model *model, int32_t token, uint32_t special, char *buf, size_t cap,
+                                            size_t *size);
+/* The text of many tokens. [F] */
+HEARTH_API hearth_status hearth_detokenize(hearth_model *model, const int32_t *tokens, size_t n, uint32_t special, char *buf,
+                                           size_t cap, size_t *size);
+
+typedef struct hearth_vocab_info {
+    uint32_t struct_size;
+    int32_t n_token;
+    int32_t bos, eos, eot, unk, pad, newline; /* -1 = none */
+    int32_t add_bos, add_eos;                 /* 0 or 1 */
+    char kind[32], pre_tokenizer[32];         /* "bpe", "qwen2" */
+} hearth_vocab_info;
+HEARTH_API hearth_status hearth_vocab_get_info(hearth_model *model, hearth_vocab_info *out); /* [F] */
+HEARTH_API hearth_status hearth_token_is_eog(hearth_model *model, int32_t token, int32_t *out); /* [F] ends a generation */
+
+/* Renders the model's chat template (or `source` instead, NULL = the model's). context_json: an object with "messages" and what
+ * else the template reads ("tools", "add_generation_prompt", ...); bos_token and eos_token are filled in. A template error is
+ * HEARTH_E_TEMPLATE with line and column; nothing is ever replaced by another template. [F] */
+HEARTH_API hearth_status hearth_chat_render(hearth_model *model, const char *source, size_t source_size,
+                                            const char *context_json, size_t context_size, char *buf, size_t cap, size_t *size);
+
+/* ---- context ---- */
+enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2 };
+typedef struct hearth_context_params {
+    uint32_t struct_size;
+    int32_t n_ctx;        /* tokens that all sequences hold together; 0 = the model's training context */
+    int32_t n_seq_max;    /* sequences; 0 = 1 */
+    int32_t n_batch;      /* tokens of one decode at most; 0 = 512 */
+    int32_t n_output_max; /* logit rows of one decode at most; 0 = max(n_seq_max, 32) */
+    uint32_t type_k, type_v; /* HEARTH_TYPE_* of cached keys and values; 0 = F16 */
+    int32_t rope_scaling_type;  /* 0 = the model's, 1 none, 2 linear, 3 YaRN, 4 LongRoPE */
+    float rope_freq_base, rope_freq_scale; /* 0 = the model's, here and below */
+    float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
+    int32_t yarn_orig_ctx;
+} hearth_context_params;
+
+typedef struct hearth_plan_info {
+    uint32_t struct_size;
+    uint32_t fits; /* 1: total_bytes <= available_bytes (or that is unknown) */
+    uint64_t weight_bytes, cache_bytes, activation_bytes, scratch_bytes, output_bytes;
+    uint64_t total_bytes, available_bytes, reserve_bytes;
+    int32_t n_ctx_fits; /* the largest n_ctx that fits, 0 = not even one page */
+} hearth_plan_info;
+/* What loading this model and creating such a context will take, from headers only: no weight is read. [F] */
+HEARTH_API hearth_status hearth_plan_make(hearth_runtime *runtime, const hearth_source *source,
+                                          const hearth_model_params *model_params, const hearth_context_params *context_params,
+                                          hearth_plan_info *out);
+
+HEARTH_API hearth_status hearth_context_create(hearth_model *model, const hearth_context_params *params,
+                                               hearth_context **out); /* [F] */
+HEARTH_API hearth_status hearth_context_retain(hearth_context *context);  /* [F] */
+HEARTH_API hearth_status hearth_context_release(hearth_context *context); /* [F] */
+
+typedef struct hearth_batch {
+    uint32_t struct_size;
+    int32_t n_token;
+    const int32_t *token;       /* [n_token]; -1 = the next row of embedding */
+    const float *embedding;     /* [number of -1, n_embd] or NULL */
+    const int32_t *seq;         /* [n_token], NULL = all 0 */
+    const int32_t *pos;         /* [n_token, n_pos_axis], NULL = go on from each sequence's last position */
+    const uint8_t *want_logits; /* [n_token], NULL = the last token of each sequence */
+} hearth_batch;
+
+/* Runs the tokens; one transaction: on failure, cancellation included, the context is as it was. [O] */
+HEARTH_API hearth_status hearth_context_decode(hearth_context *context, const hearth_batch *batch);
+/* The same within a time budget: *paused = 1 when there is work left; then call resume until it is 0, or abandon. [O] */
+HEARTH_API hearth_status hearth_context_decode_for(hearth_context *context, const hearth_batch *batch, uint64_t budget_us,
+                                                   int32_t *paused);
+HEARTH_API hearth_status hearth_context_resume(hearth_context *context, uint64_t budget_us, int32_t *paused);
+HEARTH_API hearth_status hearth_context_abandon(hearth_context *context);
+/* Stops the decode that is running (or the next, if none is) with HEARTH_E_CANCELLED. [F], also in a signal handler. */
+HEARTH_API hearth_status hearth_context_cancel(hearth_context *context);
+/* Logits of token `batch_index` of the last decode (-1 = its last output): *out points at n_vocab floats, valid until the next
+ * decode on this context. HEARTH_E_NOT_FOUND where none were asked for. [O] */
+HEARTH_API hearth_status hearth_context_logits(hearth_context *context, int32_t batch_index, const float **out);
+
+/* Sequences, by positions [begin, end); end < 0 = to the end. [O] */
+HEARTH_API hearth_status hearth_sequence_remove(hearth_context *context, int32_t seq, int32_t begin, int32_t end);
+HEARTH_API hearth_status hearth_sequence_copy(hearth_context *context, int32_t src, int32_t dst, int32_t begin, int32_t end);
+HEARTH_API hearth_status hearth_sequence_keep(hearth_context *context, int32_t seq);
+HEARTH_API hearth_status hearth_sequence_shift(hearth_context *context, int32_t seq, int32_t begin, int32_t end, int32_t delta);
+/* Number of tokens, first and last position (-1 when empty); any output may be NULL. */
+HEARTH_API hearth_status hearth_sequence_range(hearth_context *context, int32_t seq, int32_t *n_token, int32_t *first,
+                                               int32_t *last);
+HEARTH_API hearth_status hearth_context_clear(hearth_context *context);
+/* A sequence as bytes, with version and checksum, to be loaded into any context of the same model and cache types. [O] */
+HEARTH_API hearth_status hearth_sequence_save(hearth_context *context, int32_t seq, void *buf, size_t cap, size_t *size);
+HEARTH_API hearth_status hearth_sequence_load(hearth_context *context, int32_t seq, const void *data, size_t size);
+
+/* ---- sampler ---- */
+/* Fields at zero take the preset's default, and a value that means "off" switches a stage off: see docs/sampling.md. NAN-free. */
+typedef struct hearth_sampler_params {
+    uint32_t struct_size;
+    uint32_t has_seed; /* 1: use seed (0 is a seed too); 0: one is drawn and can be read back */
+    uint64_t seed;
+    const char *preset; /* "llama.cpp" (default), "llama-cpp-python", "llama-cpp-python-chat", "koboldcpp", "greedy" */
+    size_t preset_size;
+    /* name=value pairs separated by commas, over the preset: "temperature=0.7,top_k=0,dry_multiplier=0.8" */
+    const char *options;
+    size_t options_size;
+    const int32_t *bias_token; /* [n_bias] logit bias: -INFINITY bans, +INFINITY forces */
+    const float *bias;         /* [n_bias] */
+    size_t n_bias;
+} hearth_sampler_params;
+
+HEARTH_API hearth_status hearth_sampler_create(hearth_model *model, const hearth_sampler_params *params,
+                                               hearth_sampler **out); /* [F] */
+HEARTH_API hearth_status hearth_sampler_retain(hearth_sampler *sampler);  /* [F] */
+HEARTH_API hearth_status hearth_sampler_release(hearth_sampler *sampler); /* [F] */
+/* The next token from n_vocab logits (not changed); position numbers the choice for the random draw. [O] */
+HEARTH_API hearth_status hearth_sampler_sample(hearth_sampler *sampler, const float *logits, size_t n_vocab, uint64_t position,
+                                               int32_t *token);
+/* Tells the sampler that a token was used (prompt tokens too, if penalties shall see them). [O] */
+HEARTH_API hearth_status hearth_sampler_accept(hearth_sampler *sampler, int32_t token);
+HEARTH_API hearth_status hearth_sampler_reset(hearth_sampler *sampler);               /* [O] forgets what was accepted */
+HEARTH_API hearth_status hearth_sampler_seed(hearth_sampler *sampler, uint64_t *out); /* [O] */
+/* Natural log probabilities under the plain softmax of the logits: of `token`, and the k best (ids and values). [F] */
+HEARTH_API hearth_status hearth_logprobs(const float *logits, size_t n_vocab, int32_t token, float *logprob, int32_t *top_token,
+                                         float *top_logprob, size_t k);
+
+/* ---- tools ---- */
+typedef struct hearth_quantize_params {
+    uint32_t struct_size;
+    uint32_t reserved;
+    const char *type; /* "Q4_0", "Q6_K", ... */
+    size_t type_size;
+    int32_t (*progress)(void *user, uint64_t bytes_done, uint64_t bytes_total); /* nonzero cancels */
+    void *progress_user;
+} hearth_quantize_params;
+/* Writes a copy of a GGUF file with its matrices in another type; vectors stay, and so do rows that no block divides. The output
+ * appears when it is complete. [F] */
+HEARTH_API hearth_status hearth_quantize(hearth_runtime *runtime, const char *in_path, size_t in_size, const char *out_path,
+                                         size_t out_size, const hearth_quantize_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
