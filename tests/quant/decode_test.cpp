@@ -22,7 +22,8 @@ TEST_CASE("formats are found by id and by name without regard to case") {
 
 TEST_CASE("every format decodes the fixture blocks to the fixture values") {
     for_each_format([](auto, const FormatInfo& info) {
-        const std::string stem = "quant/" + std::string(info.name);
+        std::string stem = "quant/";
+        stem += info.name;
         const std::string path = fixture(stem + ".blocks");
         if (path.empty()) return skip("no fixture " + stem + ".blocks");
         const auto blocks = read_bytes(path), bytes = read_bytes(fixture(stem + ".f32"));
