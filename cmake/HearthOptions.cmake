@@ -43,6 +43,13 @@ if(HEARTH_SANITIZE)
                                                       -fno-sanitize-recover=all)
   target_link_options(hearth_build_flags INTERFACE -fsanitize=${HEARTH_SANITIZE})
 endif()
+if(HEARTH_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "HEARTH_FUZZ needs Clang (use the preset fuzz)")
+  endif()
+  target_compile_options(hearth_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(hearth_build_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # hearth_target(name): warnings, sanitizers, C++20, hidden symbols, position-independent code.
 function(hearth_target name)
