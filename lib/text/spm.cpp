@@ -1,17 +1,11 @@
 // SentencePiece's BPE: neighbours merge while their joined text is a token, the highest score first.
 #include "text/merge.hpp"
 #include "text/tokenizer.hpp"
+#include "text/utf8.hpp"
 
 namespace hearth {
 
 namespace {
-
-// Length of a character by its first byte alone: broken text stays in one piece per byte or per
-// claimed length, and ends up as byte tokens either way.
-std::size_t claimed_bytes(char first) {
-    const auto byte = static_cast<uint8_t>(first);
-    return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-}
 
 class Spm final : public Tokenizer {
   public:
@@ -22,7 +16,9 @@ class Spm final : public Tokenizer {
         MergeWork<float> work;
         work.symbols.reserve(text.size());
         for (std::size_t at = 0; at < text.size();) {
-            const std::size_t n = std::min(claimed_bytes(text[at]), text.size() - at);
+            // A stray byte stands alone: it must not take the first byte of an escaped space with it.
+            const Utf8Char c = decode_utf8(text, at);
+            const std::size_t n = c.valid ? c.n_byte : 1;
             work.push(tokens_.find(text.substr(at, n)), at, n);
             at += n;
         }

@@ -3,7 +3,10 @@
 #include "support/support.hpp"
 #include "text/detokenizer.hpp"
 
+#include <fmt/format.h>
 #include <catch2/catch.hpp>
+
+#include <nlohmann/json.hpp>
 
 #include <sstream>
 
@@ -32,12 +35,23 @@ std::vector<std::vector<std::int32_t>> split_ids(const std::string& all) {
     return rows;
 }
 
+std::string spaced(std::string_view text) {
+    constexpr std::string_view kMark = "\xE2\x96\x81";
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {
+        const bool mark = text.substr(at, kMark.size()) == kMark;
+        out += mark ? ' ' : text[at];
+        at += mark ? kMark.size() : 1;
+    }
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("fixture vocabularies tokenize every text to the expected ids") {
     const std::string name = GENERATE(as<std::string>{}, "llama-spm", "phi-3", "gpt-2", "bert-bge",
                                       "starcoder", "llama-bpe", "qwen2");
-    const std::string path = "vocab/" + name + ".gguf";
+    const std::string path = fmt::format("vocab/{}.gguf", name);
     const auto vocab = fixture_vocab(path);
     if (!vocab) return;
     const auto texts = split_texts(fixture_text(path + ".inp"));
@@ -49,5 +63,42 @@ TEST_CASE("fixture vocabularies tokenize every text to the expected ids") {
         const auto ids = vocab->tokenize(texts[i], {false, true});
         REQUIRE(ids);
         CHECK(*ids == expected[i]);
+    }
+}
+
+TEST_CASE("real texts come back byte for byte from the vocabularies that can hold them") {
+    const std::string name =
+        GENERATE(as<std::string>{}, "llama-spm", "gpt-2", "starcoder", "llama-bpe", "qwen2");
+    const auto vocab = fixture_vocab(fmt::format("vocab/{}.gguf", name));
+    if (!vocab) return;
+    for (const char* file : {"code.txt", "multilingual.txt", "tinystories.txt", "wiki.txt"}) {
+        const std::string text = fixture_text(fmt::format("text/{}", file));
+        INFO(name << " on " << file);
+        const auto ids = vocab->tokenize(text, {false, false});
+        REQUIRE(ids);
+        const auto back = vocab->detokenize(*ids);
+        REQUIRE(back);
+        // SPM writes a space as U+2581 and cannot tell a real one apart.
+        CHECK((*back == (vocab->kind() == VocabKind::spm ? spaced(text) : text)));
+    }
+}
+
+TEST_CASE("byte-level vocabularies agree with the Hugging Face tokenizers that they were converted from") {
+    const std::pair<const char*, const char*> pairs[] = {{"llama-bpe", "llama3_2"}, {"qwen2", "qwen2_5"}};
+    for (const auto& [gguf, folder] : pairs) {
+        const auto vocab = fixture_vocab(fmt::format("vocab/{}.gguf", gguf));
+        const std::string path = fixture(fmt::format("hf/{}/expected.jsonl", folder));
+        if (!vocab || path.empty()) return skip(fmt::format("no fixture hf/{}", folder));
+        std::istringstream lines(fixture_text(fmt::format("hf/{}/expected.jsonl", folder)));
+        int n_line = 0;
+        for (std::string line; std::getline(lines, line); ++n_line) {
+            const auto row = nlohmann::json::parse(line);
+            const auto text = row["text"].get<std::string>();
+            INFO(gguf << ": " << text);
+            const auto ids = vocab->tokenize(text, {false, true});
+            REQUIRE(ids);
+            CHECK(*ids == row["ids"].get<std::vector<std::int32_t>>());
+        }
+        CHECK(n_line > 10);
     }
 }
