@@ -1,6 +1,7 @@
 // What a model file says, whatever its container: metadata under GGUF key names, and tensors that can be read by rows.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -42,6 +43,8 @@ class TensorSource {
     virtual const std::string& name() const = 0;
     // Rows [row_begin, row_begin + n_row) as stored, n_row * row_bytes bytes. Thread-safe.
     virtual Status read_rows(const TensorInfo& tensor, int64_t row_begin, int64_t n_row, void* dst) const = 0;
+    // The whole tensor as stored where the source lies in memory (mapped, memory block), else nullptr.
+    virtual const std::byte* data(const TensorInfo&) const { return nullptr; }
 
     const std::vector<TensorInfo>& tensors() const { return tensors_; }
     const TensorInfo* find_tensor(std::string_view name) const;  // nullptr if absent
