@@ -1,0 +1,290 @@
+// The CPU backend as the contract's table of functions: the one place where errors and exceptions become faults.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "device/cpu/cpu_level.hpp"
+#include "device/cpu/program.hpp"
+
+namespace {
+
+using namespace hearth;
+using namespace hearth::cpu;
+
+// Runs f() -> Status; a failure or an exception fills *fault and becomes a negative status.
+template <class F>
+int32_t guard(hearth_fault* fault, F f) noexcept {
+    try {
+        const Status status = f();
+        if (status) return 0;
+        const ErrorRecord& e = error_record();
+        fault->code = static_cast<int32_t>(e.code);
+        fault->subcode = e.subcode;
+        fault->bytes_wanted = e.bytes_wanted;
+        fault->bytes_free = e.bytes_free;
+        std::snprintf(fault->message, sizeof fault->message, "%.*s", static_cast<int>(sizeof fault->message - 1), e.message);
+        return fault->code;
+    } catch (const std::bad_alloc&) {
+        *fault = {static_cast<int32_t>(Code::oom_host), 0, 0, 0, "cpu: out of memory"};
+    } catch (...) {
+        *fault = {static_cast<int32_t>(Code::internal), 0, 0, 0, "cpu: unexpected exception"};
+    }
+    return fault->code;
+}
+
+uint8_t* at(hearth_place place) { return place.buffer->data + place.offset; }
+
+Status check_range(hearth_place place, uint64_t bytes) {
+    if (place.offset > place.buffer->bytes || bytes > place.buffer->bytes - place.offset)
+        return fail(Code::invalid_argument, "cpu: {} bytes at {} of a buffer of {}", bytes, place.offset, place.buffer->bytes);
+    return {};
+}
+
+int32_t cpu_score() { return 10; }
+
+int32_t cpu_device_count(const hearth_host*, int32_t* n, hearth_fault*) {
+    *n = 1;
+    return 0;
+}
+
+int32_t cpu_open(const hearth_host* host, int32_t index, const char* options, hearth_device** device, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        if (index != 0) return fail(Code::not_found, "cpu:{}: there is one CPU device, cpu:0", index);
+        if (options && *options) return fail(Code::invalid_argument, "cpu: unknown option '{}'", options);
+        HEARTH_TRY(const Kernels kernels, choose_level());
+        *device = new hearth_device{*host, kernels};
+        return {};
+    });
+}
+
+void cpu_close(hearth_device* device) { delete device; }
+
+int32_t cpu_describe(hearth_device* device, hearth_backend_device* out, hearth_fault*) {
+    *out = {};
+    out->size = sizeof *out;
+    std::snprintf(out->name, sizeof out->name, "CPU");
+    std::snprintf(out->id, sizeof out->id, "cpu:0");
+    std::snprintf(out->detail, sizeof out->detail, "level %s", device->kernels.row->name);
+    return 0;
+}
+
+int32_t cpu_alloc(hearth_device* device, uint64_t bytes, const char* what, hearth_buffer** out, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        auto buffer = std::make_unique<hearth_buffer>();
+        buffer->bytes = bytes;
+        buffer->data = static_cast<uint8_t*>(device->host.allocate(device->host.user, std::max<uint64_t>(bytes, 64), 64));
+        if (!buffer->data) return fail_oom(Code::oom_host, what ? what : "buffer", bytes, 0);
+        *out = buffer.release();
+        return {};
+    });
+}
+
+void cpu_free(hearth_device* device, hearth_buffer* buffer) {
+    if (!buffer) return;
+    device->host.free(device->host.user, buffer->data, std::max<uint64_t>(buffer->bytes, 64), 64);
+    delete buffer;
+}
+
+int32_t cpu_upload(hearth_device*, hearth_place to, const void* from, uint64_t bytes, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_range(to, bytes));
+        std::memcpy(at(to), from, bytes);
+        return {};
+    });
+}
+
+int32_t cpu_download(hearth_device*, hearth_place from, void* to, uint64_t bytes, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_range(from, bytes));
+        std::memcpy(to, at(from), bytes);
+        return {};
+    });
+}
+
+int32_t cpu_copy(hearth_device*, hearth_place from, hearth_place to, uint64_t bytes, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_range(from, bytes));
+        HEARTH_CHECK(check_range(to, bytes));
+        std::memmove(at(to), at(from), bytes);
+        return {};
+    });
+}
+
+int32_t cpu_tensor_layout(hearth_device* device, const hearth_weight* weight, hearth_layout* out, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_TRY(*out, weight_layout(device->kernels, *weight));
+        return {};
+    });
+}
+
+int32_t cpu_upload_weight(hearth_device*, const hearth_weight* weight, const hearth_layout* layout, hearth_place to,
+                          int64_t row_begin, int64_t n_row, const void* rows, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_range(to, layout->bytes));
+        return upload_rows(*weight, static_cast<Layout>(layout->id), at(to), row_begin, n_row, rows);
+    });
+}
+
+// Moves one layer of one page between the pool and plain rows [32, n_head * width].
+void move_page(const hearth_cache& c, uint8_t* layer, uint8_t* k, uint8_t* v, bool to_pool) {
+    const auto move = [to_pool](uint8_t* pool, uint8_t* plain, int64_t bytes) {
+        std::memcpy(to_pool ? pool : plain, to_pool ? plain : pool, static_cast<std::size_t>(bytes));
+    };
+    const int64_t k_unit = find_format(c.k_type)->block_bytes, v_unit = find_format(c.v_type)->block_bytes;
+    for (int64_t h = 0; h < c.n_head_kv; ++h)
+        for (int64_t t = 0; t < kPageTokens; ++t) {
+            for (int64_t d = 0; d < c.k_width; ++d)
+                move(layer + h * k_head_bytes(c) + (d * kPageTokens + t) * k_unit,
+                     k + ((t * c.n_head_kv + h) * c.k_width + d) * k_unit, k_unit);
+            if (c.kind == HEARTH_CACHE_LATENT) continue;
+            move(layer + c.n_head_kv * k_head_bytes(c) + h * v_head_bytes(c) + t * c.v_width * v_unit,
+                 v + (t * c.n_head_kv + h) * c.v_width * v_unit, c.v_width * v_unit);
+        }
+}
+
+Status check_page(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer) {
+    if (page < 0 || layer < 0 || layer >= cache.n_layer)
+        return fail(Code::invalid_argument, "cpu: page {} layer {} of a cache of {} layers", page, layer, cache.n_layer);
+    return check_range(pool, (static_cast<uint64_t>(page) + 1) * static_cast<uint64_t>(cache_page_bytes(cache)));
+}
+
+Status check_types(const hearth_cache& cache) {
+    if (cache.kind == HEARTH_CACHE_RECURRENT) return {};
+    for (int32_t type : {cache.k_type, cache.v_type}) {
+        const FormatInfo* info = find_format(type);
+        if (!info || info->block_elements != 1) return fail(Code::unsupported_type, "cpu: cache type {} is not supported", type);
+    }
+    return {};
+}
+
+int32_t cpu_page_bytes(hearth_device*, const hearth_cache* cache, uint64_t* bytes, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_types(*cache));
+        *bytes = static_cast<uint64_t>(cache_page_bytes(*cache));
+        return {};
+    });
+}
+
+uint8_t* layer_of(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer) {
+    return at(pool) + page * cache_page_bytes(cache) + layer * cache_layer_bytes(cache);
+}
+
+int32_t cpu_export_page(hearth_device*, const hearth_cache* cache, hearth_place pool, int32_t page, int32_t layer, void* k,
+                        void* v, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_types(*cache));
+        HEARTH_CHECK(check_page(*cache, pool, page, layer));
+        uint8_t* from = layer_of(*cache, pool, page, layer);
+        if (cache->kind == HEARTH_CACHE_RECURRENT)
+            std::memcpy(k, from, static_cast<std::size_t>(cache->state_width) * 4);
+        else
+            move_page(*cache, from, static_cast<uint8_t*>(k), static_cast<uint8_t*>(v), false);
+        return {};
+    });
+}
+
+int32_t cpu_import_page(hearth_device*, const hearth_cache* cache, hearth_place pool, int32_t page, int32_t layer,
+                        const void* k, const void* v, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_CHECK(check_types(*cache));
+        HEARTH_CHECK(check_page(*cache, pool, page, layer));
+        uint8_t* to = layer_of(*cache, pool, page, layer);
+        if (cache->kind == HEARTH_CACHE_RECURRENT)
+            std::memcpy(to, k, static_cast<std::size_t>(cache->state_width) * 4);
+        else
+            move_page(*cache, to, static_cast<uint8_t*>(const_cast<void*>(k)), static_cast<uint8_t*>(const_cast<void*>(v)), true);
+        return {};
+    });
+}
+
+int32_t cpu_compile(hearth_device* device, const hearth_graph* graph, const hearth_bindings* bindings,
+                    hearth_program_bytes* bytes, hearth_program** program, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        Builder builder(*device, *graph, bindings);
+        HEARTH_CHECK(builder.build());
+        *bytes = {static_cast<uint64_t>(builder.scratch_bytes), 0};
+        if (bindings) *program = new hearth_program{std::move(builder.steps)};
+        return {};
+    });
+}
+
+void cpu_free_program(hearth_device*, hearth_program* program) { delete program; }
+
+// ---- run ----
+struct Work {  // one step of one run, seen by the host's threads
+    const Step* step;
+    Run run;
+    const hearth_host* host;
+    const hearth_run_options* options;
+    int64_t first_part;
+};
+
+bool cancelled(const hearth_run_options* o) {
+    return o && o->cancel && std::atomic_ref<int32_t>(*const_cast<int32_t*>(o->cancel)).load(std::memory_order_relaxed) != 0;
+}
+bool late(const Work& w) {
+    return w.options && w.options->deadline_ns != 0 && w.host->now_ns(w.host->user) >= w.options->deadline_ns;
+}
+
+void work_part(void* context, int64_t part, int32_t thread) {
+    const Work& w = *static_cast<const Work*>(context);
+    w.step->fn(*w.step, w.run, w.first_part + part, thread);
+}
+int32_t work_stop(void* context) {
+    const Work& w = *static_cast<const Work*>(context);
+    return cancelled(w.options) || late(w);
+}
+
+// Does the parts of a step from cursor->part on; false = stopped before the last.
+bool run_step(Work& work, const Step& step, hearth_cursor* cursor) {
+    work.step = &step;
+    work.first_part = cursor->part;
+    const int64_t n = step.count(step, work.run) - work.first_part;
+    if (n > 0) {
+        int64_t done = 0;
+        if (n == 1) {  // not worth waking anybody
+            if (!work_stop(&work)) work_part(&work, 0, 0), done = 1;
+        } else {
+            done = work.host->parallel(work.host->user, n, work_part, &work, work_stop);
+        }
+        if (done < n) {
+            cursor->part += static_cast<uint32_t>(done);
+            return false;
+        }
+    }
+    cursor->part = 0;
+    ++cursor->node;
+    return true;
+}
+
+int32_t cpu_run(hearth_device* device, hearth_program* program, const hearth_run_args* args, const hearth_run_options* options,
+                hearth_cursor* cursor, hearth_fault* fault) {
+    int32_t result = HEARTH_RUN_DONE;
+    const int32_t status = guard(fault, [&]() -> Status {
+        if (args->tree) return fail(Code::unsupported_type, "cpu: speculative trees are not supported yet");
+        Work work{nullptr, {args, &device->kernels}, &device->host, options, 0};
+        device->host.burst(device->host.user, 1);
+        while (result == HEARTH_RUN_DONE && cursor->node < program->steps.size())
+            if (!run_step(work, program->steps[cursor->node], cursor))
+                result = cancelled(options) ? HEARTH_RUN_CANCELLED : HEARTH_RUN_PAUSED;
+        device->host.burst(device->host.user, 0);
+        return {};
+    });
+    return status < 0 ? status : result;
+}
+
+int32_t cpu_wait(hearth_device*, hearth_program*, hearth_fault*) { return 0; }
+
+constexpr hearth_backend kBackend = {
+    HEARTH_BACKEND_ABI, sizeof(hearth_backend), "cpu",           cpu_score,       cpu_device_count, cpu_open,
+    cpu_close,          cpu_describe,           cpu_alloc,       cpu_free,        cpu_upload,       cpu_download,
+    cpu_copy,           cpu_tensor_layout,      cpu_upload_weight, cpu_page_bytes, cpu_export_page, cpu_import_page,
+    cpu_compile,        cpu_free_program,       cpu_run,         cpu_wait};
+
+}  // namespace
+
+extern "C" const hearth_backend* hearth_backend_cpu(void);
+extern "C" const hearth_backend* hearth_backend_cpu(void) { return &kBackend; }

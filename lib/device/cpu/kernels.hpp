@@ -1,0 +1,115 @@
+// The kernels of one CPU level as tables of functions on plain pointers: what level/*.cpp fills and the operators call.
+// Level sources include this file, so it holds plain data and no functions (an inline one would be a weak symbol).
+#pragma once
+
+#include <cstdint>
+
+namespace hearth::cpu {
+
+// Rows are computed in panels of 16. Where a kernel wants it, the rows of a panel are also interleaved in memory, so that a
+// vector register holds the same place of neighbouring rows (see layout.hpp).
+constexpr int64_t kPanelRows = 16;
+constexpr int64_t kPageTokens = 32;
+constexpr int32_t kFormatSlots = 64;  // format ids are below this
+
+// How a matmul wants its activation rows.
+enum class Act : int32_t {
+    f32,     // [n_in] floats
+    q8x32,   // blocks of 32: Q8Block
+    q8x256,  // super-blocks of 256: Q8SuperBlock
+};
+
+// 32 activations x = d * q, with the sum of q for formats whose codes carry an offset.
+struct Q8Block {
+    float d;
+    int32_t sum;
+    int8_t q[32];
+};
+
+// 256 activations x = d * q, with the sums of each 16 q.
+struct Q8SuperBlock {
+    float d;
+    int16_t sum[16];
+    int8_t q[256];
+    int32_t pad;  // keeps rows of blocks 4-byte aligned and the size a multiple of 8
+};
+
+// out[token, row] = residual + scale * (act[token] . W[row] + bias[row]) for rows [row_begin, row_end).
+struct MatmulTask {
+    const uint8_t* weight;  // panels of one matrix
+    int64_t n_in, row_bytes;
+    int64_t row_begin, row_end;  // row_begin is a multiple of 16; a last panel may be partly padding
+    const uint8_t* act;          // [*, act_stride] bytes
+    int64_t act_stride;
+    const int32_t *in_row, *out_row;  // [n_token] rows of act and out, or nullptr = 0..n_token-1
+    int64_t n_token;
+    float* out;  // [*, out_stride]
+    int64_t out_stride;
+    const float* residual;  // [*, residual_stride] rows as out, or nullptr
+    int64_t residual_stride;
+    const float* bias;  // [n_out] or nullptr
+    float scale;
+};
+
+struct MatmulKernel {
+    void (*run)(const MatmulTask& task);  // nullptr = this level cannot do the format
+    Act act;
+    bool panels;  // wants rows interleaved in panels of 16; otherwise as in the file
+};
+
+struct MatmulKernels {
+    MatmulKernel format[kFormatSlots];
+};
+
+struct RowKernels {
+    const char* name;  // "v3"
+    // y = normalised x, times weight and plus bias where they are not nullptr; n elements.
+    void (*norm)(float* y, const float* x, int64_t n, int32_t kind, float eps, const float* weight, const float* bias);
+    // cos_sin: [2, n_rot/2]; rotates pairs (2i, 2i+1) or halves (i, i + n_rot/2) and copies elements n_rot..n-1.
+    void (*rope)(float* y, const float* x, const float* cos_sin, int64_t n_rot, int64_t n, int32_t halves);
+    void (*act)(float* y, const float* x, int64_t n, int32_t kind);
+    void (*glu)(float* y, const float* gate, const float* up, int64_t n, int32_t kind, float alpha, float limit);
+    void (*add)(float* y, const float* a, const float* b, float scale, int64_t n);  // y = a + scale * b
+    void (*scale)(float* y, const float* x, float scale, int64_t n);
+    void (*softcap)(float* y, const float* x, float cap, int64_t n);
+    void (*quantise32)(Q8Block* out, const float* x, int64_t n);
+    void (*quantise256)(Q8SuperBlock* out, const float* x, int64_t n);
+};
+
+// One (key/value head, block of queries): queries are rows of q that share the sequence and the key/value head.
+struct AttentionTask {
+    const float* const* q;  // [n_query] rows of k_width
+    float* const* out;      // [n_query] rows of v_width
+    const int32_t *begin, *end;  // [n_query] key places that each query sees
+    const int32_t* place;        // [n_query] own place (alibi)
+    const float* slope;          // [n_query] alibi slopes, or nullptr
+    const float* sink;           // [n_query] sink logits, or nullptr
+    int32_t n_query, k_width, v_width;
+    float scale, softcap;      // softcap 0 = off
+    const int32_t* page;       // pages of the sequence
+    const uint8_t* pool;       // this layer of page 0
+    int64_t page_bytes;        // from one page to the next
+    int64_t k_offset, v_offset;  // of this head within the layer
+    int32_t latent;            // v is the first v_width elements of k
+    float* scratch;            // attention_scratch() floats
+};
+
+struct AttentionKernel {
+    // K of a page and head: [k_width, 32] elements of the type; V: [32, v_width].
+    void (*run)(const AttentionTask& task);
+    void (*store_k)(uint8_t* page, const float* k, int64_t width, int64_t slot);
+    void (*store_v)(uint8_t* page, const float* v, int64_t width, int64_t slot);
+};
+
+struct AttentionKernels {
+    AttentionKernel format[kFormatSlots];  // by the type of K and V
+};
+
+struct Kernels {
+    const RowKernels* row;
+    const MatmulKernels* dense;      // F32, F16, BF16
+    const MatmulKernels* quantised;  // everything in blocks
+    const AttentionKernels* attention;
+};
+
+}  // namespace hearth::cpu

@@ -1,0 +1,155 @@
+// Vectors of one CPU level: as many floats as a register of that level holds, with the few operations that kernels need.
+// Arithmetic and comparisons are the compiler's own on vector types; only what it lacks is spelled in intrinsics.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define HEARTH_LEVEL_CAT2(a, b) a##_##b
+#define HEARTH_LEVEL_CAT(a, b) HEARTH_LEVEL_CAT2(a, b)
+#define HEARTH_LEVEL_NAME(base) HEARTH_LEVEL_CAT(base, HEARTH_CPU_LEVEL)
+#define HEARTH_LEVEL_TEXT2(a) #a
+#define HEARTH_LEVEL_TEXT(a) HEARTH_LEVEL_TEXT2(a)
+
+namespace {  // NOLINT: every level has its own copy of everything here
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
+
+template <class V, class T>
+inline __attribute__((always_inline)) V load(const T* p) {
+    V v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+template <class V, class T>
+inline __attribute__((always_inline)) void store(T* p, V v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+inline Floats loadf(const float* p) { return load<Floats>(p); }
+inline Floats splat(float x) { return Floats{} + x; }
+
+inline Floats fma(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+    return _mm256_fmadd_ps(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
+inline Floats min(Floats a, Floats b) { return a < b ? a : b; }
+inline Floats bits_to_floats(Ints i) { return reinterpret_cast<Floats>(i); }
+inline Ints floats_to_bits(Floats f) { return reinterpret_cast<Ints>(f); }
+inline Floats abs(Floats a) { return bits_to_floats(floats_to_bits(a) & 0x7fffffff); }
+inline Floats to_floats(Ints i) { return __builtin_convertvector(i, Floats); }
+
+// Nearest integer, ties to even (values below 2^31).
+inline Ints round_to_ints(Floats f) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Ints>(_mm512_cvtps_epi32(f));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_cvtps_epi32(f));
+#elif defined(__SSE2__)
+    return reinterpret_cast<Ints>(_mm_cvtps_epi32(f));
+#else
+    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves the rounded integer in the low bits
+    return floats_to_bits(f + magic) - floats_to_bits(magic);
+#endif
+}
+
+inline float sum(Floats v) {
+    float s[kLanes];
+    store(s, v);
+    for (int step = kLanes / 2; step > 0; step /= 2)
+        for (int i = 0; i < step; ++i) s[i] += s[i + step];
+    return s[0];
+}
+inline float max_of(Floats v) {
+    float m[kLanes];
+    store(m, v);
+    for (int i = 1; i < kLanes; ++i) m[0] = m[i] > m[0] ? m[i] : m[0];
+    return m[0];
+}
+
+// Stored element types: how kLanes of them become floats and back.
+struct AsF32 {
+    using Stored = float;
+    static inline Floats get(const Stored* p) { return loadf(p); }
+    static inline void put(Stored* p, Floats v) { store(p, v); }
+};
+struct AsBf16 {
+    using Stored = uint16_t;
+    static inline Floats get(const Stored* p) {
+        const Ints wide = __builtin_convertvector(load<Halves>(p), Ints) << 16;
+        return bits_to_floats(wide);
+    }
+    static inline void put(Stored* p, Floats v) {  // nearest even; the values are finite
+        const Ints u = floats_to_bits(v);
+        const Ints rounded = u + 0x7fff + ((u >> 16) & 1);
+        store(p, __builtin_convertvector((rounded >> 16) & 0xffff, Halves));
+    }
+};
+struct AsF16 {
+    using Stored = uint16_t;
+    static inline Floats get(const Stored* p) {
+#if defined(__AVX512F__)
+        return _mm512_cvtph_ps(load<__m256i>(p));
+#elif defined(__F16C__)
+        return _mm256_cvtph_ps(load<__m128i>(p));
+#else
+        const Ints h = __builtin_convertvector(load<Halves>(p), Ints);
+        const Ints sign = (h & 0x8000) << 16, magnitude = h & 0x7fff;
+        const Floats scaled = bits_to_floats(magnitude << 13) * 0x1p112f;  // exact, subnormals included
+        const Ints special = magnitude > 0x7bff;                          // infinity and NaN
+        const Ints bits = special ? ((magnitude << 13) | 0x7f800000) : floats_to_bits(scaled);
+        return bits_to_floats(bits | sign);
+#endif
+    }
+    static inline void put(Stored* p, Floats v) {
+#if defined(__AVX512F__)
+        store(p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#elif defined(__F16C__)
+        store(p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+#else
+        const Ints u = floats_to_bits(v), sign = (u >> 16) & 0x8000, magnitude = u & 0x7fffffff;
+        const Ints small = floats_to_bits(bits_to_floats(magnitude) + 0.5f) - 0x3f000000;  // below 2^-14
+        const Ints normal = ((magnitude + 0xfff + ((magnitude >> 13) & 1)) >> 13) - (112 << 10);
+        const Ints nan = (magnitude > 0x7f800000) ? Ints{} + 0x7e00 : Ints{} + 0x7c00;
+        const Ints finite = (magnitude < 0x38800000) ? small : normal;
+        const Ints bits = (magnitude >= 0x477ff000) ? nan : finite;
+        store(p, __builtin_convertvector(bits | sign, Halves));
+#endif
+    }
+};
+
+// One element, through a vector of them (tails and scalar loops).
+template <class E>
+inline float get_one(const typename E::Stored* p) {
+    typename E::Stored block[kLanes] = {};
+    block[0] = *p;
+    return E::get(block)[0];
+}
+template <class E>
+inline void put_one(typename E::Stored* p, float x) {
+    typename E::Stored block[kLanes];
+    E::put(block, splat(x));
+    *p = block[0];
+}
+
+}  // namespace

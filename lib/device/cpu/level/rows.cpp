@@ -1,0 +1,178 @@
+// Kernels over one row at a time: norms, rotary embedding, activations, element-wise arithmetic, int8 quantisation.
+#include <hearth/backend.h>
+
+#include "device/cpu/kernels.hpp"
+#include "device/cpu/level/lanes.hpp"
+#include "device/cpu/level/math.hpp"
+
+namespace {
+
+using namespace hearth::cpu;
+
+// Applies f(Floats...) -> Floats to n elements; a ragged tail goes through zero-filled vectors.
+template <class F>
+inline void map(float* y, int64_t n, F f, const float* a, const float* b = nullptr) {
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) store(y + i, f(loadf(a + i), b ? loadf(b + i) : Floats{}));
+    if (i == n) return;
+    float ta[kLanes] = {}, tb[kLanes] = {}, ty[kLanes];
+    for (int64_t j = i; j < n; ++j) {
+        ta[j - i] = a[j];
+        if (b) tb[j - i] = b[j];
+    }
+    store(ty, f(loadf(ta), loadf(tb)));
+    for (int64_t j = i; j < n; ++j) y[j] = ty[j - i];
+}
+
+// Sum of f(x) in double: lane sums of at most 64 vectors in float, those in double.
+template <class F>
+inline double reduce(const float* x, int64_t n, F f) {
+    double total = 0;
+    int64_t i = 0;
+    while (i + kLanes <= n) {
+        Floats part{};
+        for (int k = 0; k < 16 && i + kLanes <= n; ++k, i += kLanes) part += f(loadf(x + i));
+        float lane[kLanes];
+        store(lane, part);
+        for (float v : lane) total += static_cast<double>(v);
+    }
+    for (; i < n; ++i) {
+        float one[kLanes] = {x[i]};
+        total += static_cast<double>(f(loadf(one))[0]);
+    }
+    return total;
+}
+
+void norm(float* y, const float* x, int64_t n, int32_t kind, float eps, const float* weight, const float* bias) {
+    const double count = static_cast<double>(n);
+    float mean = 0;
+    if (kind == HEARTH_NORM_LAYER) mean = static_cast<float>(reduce(x, n, [](Floats v) { return v; }) / count);
+    const Floats m = splat(mean);
+    const double square = reduce(x, n, [m](Floats v) { return (v - m) * (v - m); }) / count;
+    const float factor = static_cast<float>(1.0 / __builtin_sqrt(square + static_cast<double>(eps)));
+    const Floats s = splat(factor);
+    if (weight && bias) {
+        map(y, n, [=](Floats v, Floats w) { return (v - m) * s * w; }, x, weight);
+        map(y, n, [](Floats v, Floats b) { return v + b; }, y, bias);
+    } else if (weight) {
+        map(y, n, [=](Floats v, Floats w) { return (v - m) * s * w; }, x, weight);
+    } else {
+        map(y, n, [=](Floats v, Floats) { return (v - m) * s; }, x);
+        if (bias) map(y, n, [](Floats v, Floats b) { return v + b; }, y, bias);
+    }
+}
+
+void rope(float* y, const float* x, const float* cos_sin, int64_t n_rot, int64_t n, int32_t halves) {
+    const int64_t half = n_rot / 2;
+    const float *c = cos_sin, *s = cos_sin + half;
+    int64_t i = 0;
+    if (halves)
+        for (; i + kLanes <= half; i += kLanes) {
+            const Floats a = loadf(x + i), b = loadf(x + half + i), cv = loadf(c + i), sv = loadf(s + i);
+            store(y + i, a * cv - b * sv);
+            store(y + half + i, a * sv + b * cv);
+        }
+    for (; i < half; ++i) {
+        const int64_t p = halves ? i : 2 * i, q = halves ? half + i : 2 * i + 1;
+        const float a = x[p], b = x[q];
+        y[p] = a * c[i] - b * s[i];
+        y[q] = a * s[i] + b * c[i];
+    }
+    if (y != x)
+        for (i = n_rot; i < n; ++i) y[i] = x[i];
+}
+
+inline Floats gelu_tanh(Floats x) {
+    const Floats inner = 0.79788456080286535588f * fma(x * x * x, splat(0.044715f), x);
+    return 0.5f * x * (1.0f + tanh(inner));
+}
+
+inline Floats gelu_erf(Floats x) {
+    float v[kLanes];
+    store(v, x);
+    for (float& e : v) e = 0.5f * e * (1.0f + __builtin_erff(e * 0.70710678118654752440f));
+    return loadf(v);
+}
+
+inline Floats relu(Floats x) { return x > 0.0f ? x : Floats{}; }
+
+void act(float* y, const float* x, int64_t n, int32_t kind) {
+    if (kind == HEARTH_ACT_SILU) map(y, n, [](Floats v, Floats) { return v * sigmoid(v); }, x);
+    if (kind == HEARTH_ACT_GELU_TANH) map(y, n, [](Floats v, Floats) { return gelu_tanh(v); }, x);
+    if (kind == HEARTH_ACT_GELU_ERF) map(y, n, [](Floats v, Floats) { return gelu_erf(v); }, x);
+    if (kind == HEARTH_ACT_RELU) map(y, n, [](Floats v, Floats) { return relu(v); }, x);
+    if (kind == HEARTH_ACT_RELU2) map(y, n, [](Floats v, Floats) { return relu(v) * relu(v); }, x);
+}
+
+void glu(float* y, const float* gate, const float* up, int64_t n, int32_t kind, float alpha, float limit) {
+    if (kind == HEARTH_ACT_SILU) map(y, n, [](Floats g, Floats u) { return g * sigmoid(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_GELU_TANH) map(y, n, [](Floats g, Floats u) { return gelu_tanh(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_GELU_ERF) map(y, n, [](Floats g, Floats u) { return gelu_erf(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_RELU) map(y, n, [](Floats g, Floats u) { return relu(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_RELU2) map(y, n, [](Floats g, Floats u) { return relu(g) * relu(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_SWIGLU_OAI) {
+        const Floats high = splat(limit), low = splat(-limit);
+        map(y, n,
+            [=](Floats g, Floats u) {
+                const Floats gc = min(g, high), uc = max(min(u, high), low);
+                return gc * sigmoid(alpha * gc) * (uc + 1.0f);
+            },
+            gate, up);
+    }
+}
+
+void add(float* y, const float* a, const float* b, float scale, int64_t n) {
+    map(y, n, [=](Floats p, Floats q) { return fma(splat(scale), q, p); }, a, b);
+}
+
+void scale_row(float* y, const float* x, float factor, int64_t n) {
+    map(y, n, [=](Floats v, Floats) { return v * factor; }, x);
+}
+
+void softcap(float* y, const float* x, float cap, int64_t n) {
+    map(y, n, [=](Floats v, Floats) { return cap * tanh(v / cap); }, x);
+}
+
+// Codes of n (a multiple of 16) elements with a common scale; returns it.
+inline float quantise(int8_t* q, const float* x, int n) {
+    Floats top{};
+    for (int i = 0; i < n; i += kLanes) top = max(top, abs(loadf(x + i)));
+    const float largest = max_of(top), d = largest / 127.0f;
+    const Floats inverse = splat(largest > 0 ? 127.0f / largest : 0.0f);
+    for (int i = 0; i < n; i += kLanes) {
+        const Ints code = round_to_ints(loadf(x + i) * inverse);
+        typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+        store(q + i, __builtin_convertvector(code, Bytes));
+    }
+    return d;
+}
+
+void quantise32(Q8Block* out, const float* x, int64_t n) {
+    for (int64_t b = 0; b < n / 32; ++b) {
+        Q8Block& block = out[b];
+        block.d = quantise(block.q, x + 32 * b, 32);
+        block.sum = 0;
+        for (int8_t q : block.q) block.sum += q;
+    }
+}
+
+void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
+    for (int64_t b = 0; b < n / 256; ++b) {
+        Q8SuperBlock& block = out[b];
+        block.d = quantise(block.q, x + 256 * b, 256);
+        block.pad = 0;
+        for (int g = 0; g < 16; ++g) {
+            int total = 0;
+            for (int i = 0; i < 16; ++i) total += block.q[16 * g + i];
+            block.sum[g] = static_cast<int16_t>(total);
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" {
+extern const RowKernels HEARTH_LEVEL_NAME(hearth_cpu_row);
+const RowKernels HEARTH_LEVEL_NAME(hearth_cpu_row) = {
+    HEARTH_LEVEL_TEXT(HEARTH_CPU_LEVEL), norm, rope, act, glu, add, scale_row, softcap, quantise32, quantise256};
+}

@@ -1,0 +1,236 @@
+// Operators on the cache: storing keys and values, attention over pages, and short convolutions over recurrent state.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "device/cpu/program.hpp"
+
+namespace hearth::cpu {
+
+namespace {
+
+constexpr int64_t kTokensPerPart = 8;  // consecutive queries share the keys of a page
+constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
+constexpr int64_t kChannelsPerPart = 256;
+
+int64_t type_bytes(int32_t format) { return find_format(format)->block_bytes; }
+
+// ---- CACHE_STORE ----
+int64_t store_count(const Step&, const Run& run) { return (run.args->n_token + 15) / 16; }
+
+void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
+    const hearth_cache& cache = *step.cache.info;
+    const hearth_cache_view& view = *step.cache.view(run);
+    const AttentionKernel& kernel = run.kernels->attention->format[cache.k_type];
+    const AttentionKernel& v_kernel = run.kernels->attention->format[cache.v_type];
+    const RowRange rows = rows_of_part(run.args->n_token, 16, part);
+    for (int64_t t = rows.begin; t < rows.end; ++t) {
+        const int32_t place = run.args->index[t];
+        const int32_t page = view.page[run.args->seq[t] * view.page_stride + place / kPageTokens];
+        if (page < 0) continue;
+        uint8_t* at = step.cache.pool + page * step.cache.page_bytes;
+        for (int32_t h = 0; h < cache.n_head_kv; ++h) {
+            kernel.store_k(at + h * k_head_bytes(cache), step.in[0].row(t) + h * step.in[0].group_stride, cache.k_width,
+                           place % kPageTokens);
+            if (!step.in[1].exists || cache.kind == HEARTH_CACHE_LATENT) continue;
+            uint8_t* values = at + cache.n_head_kv * k_head_bytes(cache) + h * v_head_bytes(cache);
+            v_kernel.store_v(values, step.in[1].row(t) + h * step.in[1].group_stride, cache.v_width, place % kPageTokens);
+        }
+    }
+}
+
+// ---- ATTENTION ----
+struct Heads {
+    int64_t n_rep, per_part, n_block;  // query heads per key/value head, of them in one part, blocks of those
+};
+Heads heads_of(const Step& step) {
+    const int64_t n_rep = step.in[0].n_group / step.cache.info->n_head_kv, per = std::min(n_rep, kHeadsPerPart);
+    return {n_rep, per, (n_rep + per - 1) / per};
+}
+
+int64_t attention_count(const Step& step, const Run& run) {
+    const int64_t n_block = (run.args->n_token + kTokensPerPart - 1) / kTokensPerPart;
+    return step.cache.info->n_head_kv * heads_of(step).n_block * n_block;
+}
+
+// The key places that a token sees: its span, cut by the window or chunk.
+hearth_span keys_of(const Step& step, const hearth_run_args& args, int64_t t) {
+    hearth_span span = args.attend[t];
+    const int32_t window = step.node->p.attention.window, index = args.index[t];
+    if (window > 0) {
+        const bool chunk = step.cache.info->kind == HEARTH_CACHE_CHUNK;
+        span.begin = std::max(span.begin, chunk ? index / window * window : index - window + 1);
+    }
+    return span;
+}
+
+// Slope of a head: powers of 2^(-bias/n) for the largest power of two n of heads, then odd powers of its root.
+float alibi_slope(float max_bias, int64_t n_head, int64_t head) {
+    int64_t n = 1;
+    while (n * 2 <= n_head) n *= 2;
+    const double bias = static_cast<double>(max_bias), size = static_cast<double>(n);
+    const double power = head < n ? -bias / size * static_cast<double>(head + 1)
+                                  : -bias / 2 / size * static_cast<double>(2 * (head - n) + 1);
+    return static_cast<float>(std::exp2(power));
+}
+
+// Per-thread arrays, [kTokensPerPart * heads] each.
+struct QueryArrays {
+    const float** q;
+    float** out;
+    int32_t *begin, *end, *place;
+    float *slope, *sink, *state;
+};
+constexpr int64_t kQueries = kTokensPerPart * kHeadsPerPart;
+constexpr int64_t kQueryBytes = kQueries * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4);
+QueryArrays arrays_at(uint8_t* at) {
+    QueryArrays a{};
+    a.q = reinterpret_cast<const float**>(at);
+    a.out = reinterpret_cast<float**>(at + kQueries * 8);
+    a.begin = reinterpret_cast<int32_t*>(a.out + kQueries);
+    a.end = a.begin + kQueries;
+    a.place = a.end + kQueries;
+    a.slope = reinterpret_cast<float*>(a.place + kQueries);
+    a.sink = a.slope + kQueries;
+    a.state = a.sink + kQueries;
+    return a;
+}
+
+void attention_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
+    const hearth_run_args& args = *run.args;
+    const hearth_cache& cache = *step.cache.info;
+    const hearth_attention_params& p = step.node->p.attention;
+    const hearth_cache_view& view = *step.cache.view(run);
+    const Heads heads = heads_of(step);
+    const int64_t head_block = part % heads.n_block, kv = part / heads.n_block % cache.n_head_kv;
+    const int64_t first_head = kv * heads.n_rep + head_block * heads.per_part;
+    const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
+    const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
+    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride);
+    AttentionTask task{};
+    task.q = a.q, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
+    task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
+    task.sink = step.weight[0].data ? a.sink : nullptr;
+    task.k_width = cache.k_width, task.v_width = cache.v_width;
+    task.scale = p.scale, task.softcap = p.softcap;
+    task.pool = step.cache.pool, task.page_bytes = step.cache.page_bytes;
+    task.k_offset = kv * k_head_bytes(cache);
+    task.v_offset = cache.n_head_kv * k_head_bytes(cache) + kv * v_head_bytes(cache);
+    task.latent = cache.kind == HEARTH_CACHE_LATENT;
+    for (int64_t t = rows.begin; t < rows.end;) {
+        const int32_t seq = args.seq[t];
+        int32_t n = 0;
+        for (; t < rows.end && args.seq[t] == seq; ++t) {
+            const hearth_span keys = keys_of(step, args, t);
+            for (int64_t h = first_head; h < end_head; ++h, ++n) {
+                a.q[n] = step.in[0].row(t) + h * step.in[0].group_stride;
+                a.out[n] = step.out[0].row(t) + h * step.out[0].group_stride;
+                a.begin[n] = keys.begin, a.end[n] = keys.end, a.place[n] = args.index[t];
+                if (task.slope) a.slope[n] = alibi_slope(p.alibi_max_bias, step.in[0].n_group, h);
+                if (task.sink) a.sink[n] = step.weight[0].vector()[h];
+            }
+        }
+        task.n_query = n;
+        task.page = view.page + seq * view.page_stride;
+        run.kernels->attention->format[cache.k_type].run(task);
+    }
+}
+
+Status check_cache(const Builder& builder, const hearth_node& node, const Step& step) {
+    const hearth_cache* c = step.cache.info;
+    if (!c || c->kind == HEARTH_CACHE_RECURRENT) return builder.refuse(node, "a cache group with pages is needed");
+    const auto known = [&](int32_t type) {
+        return type >= 0 && type < kFormatSlots && builder.device().kernels.attention->format[type].run;
+    };
+    if (!known(c->k_type) || !known(c->v_type)) return builder.refuse(node, "no kernel for the cache's type");
+    if (c->kind != HEARTH_CACHE_LATENT && c->k_type != c->v_type) return builder.refuse(node, "K and V of different types");
+    return {};
+}
+
+// ---- SHORT_CONV ----
+int64_t channel_blocks(const Step& step) { return (step.out[0].width() + kChannelsPerPart - 1) / kChannelsPerPart; }
+int64_t conv_count(const Step& step, const Run& run) { return run.args->n_seq * channel_blocks(step); }
+
+// One channel of one sequence: rows [begin, end) of the batch; u holds the last n_tap - 1 products, oldest first.
+void convolve(const Step& step, int64_t channel, int64_t begin, int64_t end, int64_t n_state, float* u) {
+    const Operand& x = step.in[0];
+    const float* tap = step.weight[0].vector() + channel * (n_state + 1);
+    for (int64_t t = begin; t < end; ++t) {
+        const float* row = x.row(t) + channel;
+        const float now = row[0] * row[2 * x.group_stride];
+        float total = 0;
+        for (int64_t l = 0; l < n_state; ++l) total += tap[l] * u[l];
+        total += tap[n_state] * now;
+        for (int64_t l = 0; l + 1 < n_state; ++l) u[l] = u[l + 1];
+        if (n_state > 0) u[n_state - 1] = now;
+        step.out[0].row(t)[channel] = row[x.group_stride] * total;
+    }
+}
+
+constexpr int64_t kMaxState = 15;
+
+void conv_part(const Step& step, const Run& run, int64_t part, int32_t) {
+    const hearth_run_args& args = *run.args;
+    const hearth_cache_view& view = *step.cache.view(run);
+    const int64_t n_block = channel_blocks(step), seq = part / n_block, width = step.out[0].width();
+    const RowRange channels = rows_of_part(width, kChannelsPerPart, part % n_block);
+    int64_t begin = 0;
+    while (begin < args.n_token && args.seq[begin] != seq) ++begin;
+    int64_t end = begin;
+    while (end < args.n_token && args.seq[end] == seq) ++end;
+    if (begin == end) return;
+    const int64_t n_state = step.weight[0].info->shape[1] - 1;
+    const int32_t from = view.state_read[seq], to = view.state_write[seq];
+    const auto slot = [&](int32_t s) { return reinterpret_cast<float*>(step.cache.pool + s * step.cache.page_bytes); };
+    for (int64_t c = channels.begin; c < channels.end; ++c) {
+        float u[kMaxState] = {};
+        for (int64_t l = 0; l < n_state; ++l) u[l] = from >= 0 ? slot(from)[l * width + c] : 0;
+        convolve(step, c, begin, end, n_state, u);
+        for (int64_t l = 0; l < n_state; ++l) slot(to)[l * width + c] = u[l];
+    }
+}
+
+}  // namespace
+
+int64_t k_head_bytes(const hearth_cache& c) { return kPageTokens * c.k_width * type_bytes(c.k_type); }
+int64_t v_head_bytes(const hearth_cache& c) {
+    return c.kind == HEARTH_CACHE_LATENT ? 0 : kPageTokens * c.v_width * type_bytes(c.v_type);
+}
+int64_t cache_layer_bytes(const hearth_cache& c) {
+    const int64_t bytes = c.kind == HEARTH_CACHE_RECURRENT ? c.state_width * 4 : c.n_head_kv * (k_head_bytes(c) + v_head_bytes(c));
+    return (bytes + 63) / 64 * 64;
+}
+int64_t cache_page_bytes(const hearth_cache& c) { return c.n_layer * cache_layer_bytes(c); }
+
+Status bind_cache_store(Builder& builder, const hearth_node& node) {
+    const Step step = builder.bound(node, store_part, store_count);
+    HEARTH_CHECK(check_cache(builder, node, step));
+    builder.add(step);
+    return {};
+}
+
+Status bind_attention(Builder& builder, const hearth_node& node) {
+    Step step = builder.bound(node, attention_part, attention_count);
+    HEARTH_CHECK(check_cache(builder, node, step));
+    if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
+        return builder.refuse(node, "query heads must be a multiple of key/value heads");
+    step.scratch_stride = (kQueryBytes + 63) / 64 * 64;
+    step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
+    builder.add(step);
+    return {};
+}
+
+Status bind_short_conv(Builder& builder, const hearth_node& node) {
+    const Step step = builder.bound(node, conv_part, conv_count);
+    if (!step.cache.info || step.cache.info->kind != HEARTH_CACHE_RECURRENT)
+        return builder.refuse(node, "a recurrent cache group is needed");
+    const hearth_weight* k = step.weight[0].info;
+    if (!k || k->n_dim != 2 || k->shape[0] != step.out[0].width() || k->shape[1] - 1 > kMaxState)
+        return builder.refuse(node, "the kernel must be [width, taps] of at most 16 taps");
+    if (step.in[0].n_group != 3 || step.cache.info->state_width < (k->shape[1] - 1) * k->shape[0])
+        return builder.refuse(node, "the operands do not fit the kernel");
+    builder.add(step);
+    return {};
+}
+
+}  // namespace hearth::cpu

@@ -1,0 +1,219 @@
+// Compiles a graph: binds nodes to functions and memory, plans scratch, shares preparations between nodes.
+#include "device/cpu/program.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hearth::cpu {
+
+namespace {
+
+struct OpEntry {
+    int32_t op;
+    const char* name;
+    BindFn bind;
+};
+constexpr OpEntry kOps[] = {
+    {HEARTH_OP_EMBED, "EMBED", bind_embed},
+    {HEARTH_OP_ADD_POSITION, "ADD_POSITION", bind_add_position},
+    {HEARTH_OP_NORM, "NORM", bind_norm},
+    {HEARTH_OP_LINEAR, "LINEAR", bind_linear},
+    {HEARTH_OP_LINEAR_HEADS, "LINEAR_HEADS", bind_linear_heads},
+    {HEARTH_OP_LINEAR_EXPERTS, "LINEAR_EXPERTS", bind_linear_experts},
+    {HEARTH_OP_ROUTE, "ROUTE", bind_route},
+    {HEARTH_OP_EXPERT_SUM, "EXPERT_SUM", bind_expert_sum},
+    {HEARTH_OP_ROPE, "ROPE", bind_rope},
+    {HEARTH_OP_CACHE_STORE, "CACHE_STORE", bind_cache_store},
+    {HEARTH_OP_ATTENTION, "ATTENTION", bind_attention},
+    {HEARTH_OP_GLU, "GLU", bind_glu},
+    {HEARTH_OP_ACT, "ACT", bind_act},
+    {HEARTH_OP_ADD, "ADD", bind_add},
+    {HEARTH_OP_SCALE, "SCALE", bind_scale},
+    {HEARTH_OP_SOFTCAP, "SOFTCAP", bind_softcap},
+    {HEARTH_OP_SELECT_ROWS, "SELECT_ROWS", bind_select_rows},
+    {HEARTH_OP_SHORT_CONV, "SHORT_CONV", bind_short_conv},
+    {HEARTH_OP_SCALE_BY_POSITION, "SCALE_BY_POSITION", bind_scale_by_position},
+};
+
+const OpEntry* find_op(int32_t op) {
+    for (const OpEntry& entry : kOps)
+        if (entry.op == op) return &entry;
+    return nullptr;
+}
+
+// Bytes [begin, end) of the arena that the rows of a value touch (with the gaps between its groups).
+struct Extent {
+    const float *begin, *end;
+};
+Extent extent(const Operand& x, int64_t n_row) {
+    return {x.data, x.data + (n_row - 1) * x.row_stride + (x.n_group - 1) * x.group_stride + x.group_width};
+}
+
+bool same_view(const Operand& a, const Operand& b) {
+    return a.data == b.data && a.row_stride == b.row_stride && a.group_stride == b.group_stride && a.n_group == b.n_group &&
+           a.group_width == b.group_width && a.rows == b.rows && a.row_factor == b.row_factor;
+}
+
+}  // namespace
+
+RowRange rows_of_part(int64_t n_row, int64_t rows_per_part, int64_t part) {
+    return {part * rows_per_part, std::min(n_row, (part + 1) * rows_per_part)};
+}
+
+int64_t one_part(const Step&, const Run&) { return 1; }
+
+Status Builder::build() {
+    for (int32_t i = 0; i < graph_.n_node; ++i) {
+        const hearth_node& node = graph_.node[i];
+        const OpEntry* entry = find_op(node.op);
+        if (!entry) return fail(Code::unsupported_type, "cpu: {}: operator {} is not known", node.label ? node.label : "node", node.op);
+        HEARTH_CHECK(entry->bind(*this, node));
+    }
+    return {};
+}
+
+Status Builder::refuse(const hearth_node& node, const char* why) const {
+    return fail(Code::unsupported_type, "cpu: {} {}: {}", find_op(node.op)->name, node.label ? node.label : "", why);
+}
+
+int64_t Builder::max_rows(const Operand& x) const {
+    return static_cast<int64_t>(x.rows == HEARTH_ROWS_OUTPUT ? graph_.n_output : graph_.n_token) * x.row_factor;
+}
+
+Operand Builder::operand(int32_t index) const {
+    if (index < 0) return {};
+    const hearth_value& v = graph_.value[index];
+    // When measuring, the arena starts at address 64: views still compare and overlap as they will.
+    uint8_t* arena = bindings_ ? bindings_->arena.buffer->data + bindings_->arena.offset : reinterpret_cast<uint8_t*>(64);
+    return {reinterpret_cast<float*>(arena + v.offset), v.row_stride, v.group_stride, v.n_group, v.group_width, v.rows,
+            v.row_factor, true};
+}
+
+WeightRef Builder::weight(int32_t index) const {
+    if (index < 0) return {};
+    WeightRef ref;
+    ref.info = graph_.weight + index;
+    if (bindings_) {
+        ref.data = bindings_->weight[index].buffer->data + bindings_->weight[index].offset;
+        ref.layout = static_cast<Layout>(bindings_->weight_layout[index].id);
+    }
+    return ref;
+}
+
+CacheRef Builder::cache(const hearth_node& node) const {
+    CacheRef ref;
+    if (node.cache_group < 0) return ref;
+    ref.info = graph_.cache + node.cache_group;
+    ref.group = node.cache_group;
+    ref.layer = node.cache_layer;
+    ref.layer_bytes = cache_layer_bytes(*ref.info);
+    ref.page_bytes = cache_page_bytes(*ref.info);
+    if (bindings_)
+        ref.pool = bindings_->cache[ref.group].buffer->data + bindings_->cache[ref.group].offset + ref.layer * ref.layer_bytes;
+    return ref;
+}
+
+Step Builder::bound(const hearth_node& node, PartFn fn, CountFn count) const {
+    Step step;
+    step.fn = fn;
+    step.count = count;
+    step.node = &node;
+    for (int i = 0; i < 3; ++i) step.in[i] = operand(node.in[i]);
+    for (int i = 0; i < 2; ++i) step.out[i] = operand(node.out[i]);
+    for (int i = 0; i < 2; ++i) step.weight[i] = weight(node.weight[i]);
+    step.cache = cache(node);
+    return step;
+}
+
+uint8_t* Builder::take_scratch(int64_t bytes) {
+    const int64_t at = scratch_bytes;
+    scratch_bytes += (bytes + 63) / 64 * 64;
+    return bindings_ ? bindings_->scratch.buffer->data + bindings_->scratch.offset + at : nullptr;
+}
+
+void Builder::forget_overwritten(const Step& step) {
+    for (const Operand& out : step.out) {
+        if (!out.exists) continue;
+        const Extent written = extent(out, max_rows(out));
+        const auto hits = [&](const Operand& x) {
+            const Extent read = extent(x, max_rows(x));
+            return written.begin < read.end && read.begin < written.end;
+        };
+        for (Prepared& p : prepared_)
+            if (p.valid && hits(p.x)) p.valid = false;
+        if (experts_.valid && hits(experts_.ids)) experts_.valid = false;
+    }
+}
+
+void Builder::add(const Step& step) {
+    steps.push_back(step);
+    forget_overwritten(step);
+}
+
+void Builder::prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* stride) {
+    if (act == Act::f32) {  // contiguous groups: used in place; otherwise gathered
+        if (x.flat()) {
+            *data = reinterpret_cast<uint8_t*>(x.data);
+            *stride = x.row_stride * 4;
+            return;
+        }
+    }
+    const int kind = static_cast<int>(act);
+    Prepared& p = prepared_[kind];
+    if (!p.valid || !same_view(p.x, x)) {
+        const int64_t width = x.width();
+        p.stride = act == Act::f32     ? width * 4
+                   : act == Act::q8x32 ? width / 32 * static_cast<int64_t>(sizeof(Q8Block))
+                                       : width / 256 * static_cast<int64_t>(sizeof(Q8SuperBlock));
+        const int64_t bytes = p.stride * max_rows(x);
+        if (bytes > prepared_bytes_[kind]) {
+            prepared_buffer_[kind] = take_scratch(bytes);
+            prepared_bytes_[kind] = bytes;
+        }
+        p.x = x;
+        p.act = act;
+        p.data = prepared_buffer_[kind];
+        p.valid = true;
+        Step step;
+        step.fn = prepare_part;
+        step.count = prepare_count;
+        step.in[0] = x;
+        step.scratch = p.data;
+        step.scratch_stride = p.stride;
+        static constexpr MatmulKernel kWants[] = {{nullptr, Act::f32, false}, {nullptr, Act::q8x32, false}, {nullptr, Act::q8x256, false}};
+        step.matmul = &kWants[kind];
+        steps.push_back(step);
+    }
+    *data = p.data;
+    *stride = p.stride;
+}
+
+float* Builder::rope_table(const hearth_node& node, const WeightRef& divisor) {
+    for (const RopeTable& t : ropes_)
+        if (t.weight == node.weight[0] && std::memcmp(&t.params, &node.p.rope, sizeof t.params) == 0) return t.data;
+    Step step;
+    step.fn = rope_table_part;
+    step.count = token_parts;
+    step.node = &node;
+    step.weight[0] = divisor;
+    step.scratch = take_scratch(int64_t{graph_.n_token} * node.p.rope.n_rot * 4);
+    steps.push_back(step);
+    ropes_.push_back({node.p.rope, node.weight[0], reinterpret_cast<float*>(step.scratch)});
+    return ropes_.back().data;
+}
+
+uint8_t* Builder::expert_lists(const Operand& ids, int32_t n_expert) {
+    if (experts_.valid && same_view(experts_.ids, ids)) return experts_.data;
+    // [n_expert + 1] begins, [n_expert] experts in use with their number before them, [T*k] pairs, [T*k] tokens
+    Step step;
+    step.fn = expert_lists_part;
+    step.count = one_part;
+    step.in[0] = ids;
+    step.scratch_stride = n_expert;
+    step.scratch = take_scratch((2 * int64_t{n_expert} + 2 + 2 * int64_t{graph_.n_token} * ids.width()) * 4);
+    steps.push_back(step);
+    experts_ = {ids, step.scratch, true};
+    return step.scratch;
+}
+
+}  // namespace hearth::cpu

@@ -1,0 +1,185 @@
+// A compiled graph of the CPU backend: nodes bound to functions and memory, cut into parts when a run's counts are known.
+#pragma once
+
+#include <hearth/backend.h>
+
+#include <vector>
+
+#include "base/result.hpp"
+#include "device/cpu/kernels.hpp"
+#include "device/cpu/layout.hpp"
+
+// The opaque types of the contract.
+struct hearth_device {
+    hearth_host host;
+    hearth::cpu::Kernels kernels;
+};
+struct hearth_buffer {
+    uint8_t* data;
+    uint64_t bytes;
+};
+
+namespace hearth::cpu {
+
+struct Step;
+
+// What one run brings.
+struct Run {
+    const hearth_run_args* args;
+    const Kernels* kernels;
+};
+
+using PartFn = void (*)(const Step& step, const Run& run, int64_t part, int32_t thread);
+using CountFn = int64_t (*)(const Step& step, const Run& run);  // parts of this run, independent of thread count
+
+struct Operand {  // a value in the arena
+    float* data = nullptr;
+    int64_t row_stride = 0, group_stride = 0;
+    int32_t n_group = 0, group_width = 0, rows = 0, row_factor = 1;
+    bool exists = false;
+
+    float* row(int64_t r) const { return data + r * row_stride; }
+    int64_t width() const { return static_cast<int64_t>(n_group) * group_width; }
+    bool flat() const { return n_group == 1 || group_stride == group_width; }  // a row is contiguous
+    int64_t n_row(const Run& run) const {
+        return static_cast<int64_t>(rows == HEARTH_ROWS_OUTPUT ? run.args->n_output : run.args->n_token) * row_factor;
+    }
+};
+
+struct WeightRef {
+    const uint8_t* data = nullptr;
+    const hearth_weight* info = nullptr;
+    Layout layout = Layout::rows;
+    const float* vector() const { return reinterpret_cast<const float*>(data); }
+};
+
+struct CacheRef {
+    const hearth_cache* info = nullptr;
+    const hearth_cache_view* view(const Run& run) const { return run.args->cache + group; }
+    uint8_t* pool = nullptr;
+    int32_t group = -1, layer = -1;
+    int64_t page_bytes = 0, layer_bytes = 0;
+};
+
+// One node of the graph, or a preparation that several nodes share (quantised rows, rope tables, expert lists).
+struct Step {
+    PartFn fn = nullptr;
+    CountFn count = nullptr;
+    const hearth_node* node = nullptr;
+    Operand in[3], out[2];
+    WeightRef weight[2];
+    CacheRef cache;
+    const MatmulKernel* matmul = nullptr;
+    uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
+    int64_t scratch_stride = 0;      // bytes per row or thread in it
+    uint8_t* scratch2 = nullptr;     // expert lists
+};
+
+// Bytes from one page of the pool to the next, and of one layer in it: K then V, each head by head.
+int64_t cache_layer_bytes(const hearth_cache& cache);
+int64_t cache_page_bytes(const hearth_cache& cache);
+int64_t k_head_bytes(const hearth_cache& cache);
+int64_t v_head_bytes(const hearth_cache& cache);
+
+// Collects the steps of a program; with bindings == nullptr only measures.
+class Builder {
+  public:
+    Builder(const hearth_device& device, const hearth_graph& graph, const hearth_bindings* bindings)
+        : device_(device), graph_(graph), bindings_(bindings) {}
+    Status build();
+
+    // ---- for the operators' bind functions ----
+    const hearth_device& device() const { return device_; }
+    const hearth_graph& graph() const { return graph_; }
+    int64_t max_rows(const Operand& x) const;
+    // A step with the operands, weights and cache of the node filled in.
+    Step bound(const hearth_node& node, PartFn fn, CountFn count) const;
+    // Takes bytes of scratch for the whole program and gives their address (nullptr when measuring).
+    uint8_t* take_scratch(int64_t bytes);
+    // Adds the step that turns rows of x into what the kernel wants, unless that was just done; fills act and stride.
+    void prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* stride);
+    // The rope table of the node: [n_token, 2, n_rot/2] cosines and sines, shared by nodes with equal parameters.
+    float* rope_table(const hearth_node& node, const WeightRef& divisor);
+    // Lists of the experts in use, shared by the projections of one routing.
+    uint8_t* expert_lists(const Operand& ids, int32_t n_expert);
+    void add(const Step& step);
+    Status refuse(const hearth_node& node, const char* why) const;
+
+    std::vector<Step> steps;
+    int64_t scratch_bytes = 0;
+
+  private:
+    Operand operand(int32_t value) const;
+    WeightRef weight(int32_t index) const;
+    CacheRef cache(const hearth_node& node) const;
+    void forget_overwritten(const Step& step);
+
+    struct Prepared {
+        Operand x;
+        Act act;
+        uint8_t* data;
+        int64_t stride;
+        bool valid = false;
+    };
+    struct RopeTable {
+        hearth_rope_params params;
+        int32_t weight;
+        float* data;
+    };
+    struct ExpertLists {
+        Operand ids;
+        uint8_t* data;
+        bool valid = false;
+    };
+
+    const hearth_device& device_;
+    const hearth_graph& graph_;
+    const hearth_bindings* bindings_;
+    Prepared prepared_[3] = {};
+    uint8_t* prepared_buffer_[3] = {};
+    int64_t prepared_bytes_[3] = {};
+    std::vector<RopeTable> ropes_;
+    ExpertLists experts_;
+};
+
+// The operators: one row per op of ops.def.
+using BindFn = Status (*)(Builder& builder, const hearth_node& node);
+Status bind_embed(Builder& builder, const hearth_node& node);
+Status bind_add_position(Builder& builder, const hearth_node& node);
+Status bind_norm(Builder& builder, const hearth_node& node);
+Status bind_linear(Builder& builder, const hearth_node& node);
+Status bind_linear_heads(Builder& builder, const hearth_node& node);
+Status bind_linear_experts(Builder& builder, const hearth_node& node);
+Status bind_route(Builder& builder, const hearth_node& node);
+Status bind_expert_sum(Builder& builder, const hearth_node& node);
+Status bind_rope(Builder& builder, const hearth_node& node);
+Status bind_cache_store(Builder& builder, const hearth_node& node);
+Status bind_attention(Builder& builder, const hearth_node& node);
+Status bind_glu(Builder& builder, const hearth_node& node);
+Status bind_act(Builder& builder, const hearth_node& node);
+Status bind_add(Builder& builder, const hearth_node& node);
+Status bind_scale(Builder& builder, const hearth_node& node);
+Status bind_softcap(Builder& builder, const hearth_node& node);
+Status bind_select_rows(Builder& builder, const hearth_node& node);
+Status bind_short_conv(Builder& builder, const hearth_node& node);
+Status bind_scale_by_position(Builder& builder, const hearth_node& node);
+
+// Preparations (see Builder).
+void prepare_part(const Step& step, const Run& run, int64_t part, int32_t thread);
+int64_t prepare_count(const Step& step, const Run& run);
+void rope_table_part(const Step& step, const Run& run, int64_t part, int32_t thread);
+void expert_lists_part(const Step& step, const Run& run, int64_t part, int32_t thread);
+int64_t one_part(const Step& step, const Run& run);
+int64_t token_parts(const Step& step, const Run& run);  // blocks of kRowsPerPart tokens
+
+// Rows [begin, end) of a part that covers blocks of n rows.
+struct RowRange {
+    int64_t begin, end;
+};
+RowRange rows_of_part(int64_t n_row, int64_t rows_per_part, int64_t part);
+
+}  // namespace hearth::cpu
+
+struct hearth_program {
+    std::vector<hearth::cpu::Step> steps;
+};
