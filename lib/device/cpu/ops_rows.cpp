@@ -21,6 +21,12 @@ void each_row(const Step& step, const Run& run, int64_t part, int32_t) {
     for (int64_t r = rows.begin; r < rows.end; ++r) fn(step, run, r);
 }
 
+// The token that row r of a value belongs to.
+int64_t token_of(const Operand& x, const Run& run, int64_t r) {
+    const int64_t i = r / x.row_factor;
+    return x.rows == HEARTH_ROWS_OUTPUT ? run.args->output_row[i] : i;
+}
+
 // Calls fn(offset of each operand's stretch..., n) for the contiguous stretches of a row: the row, or each group.
 template <class F>
 void each_stretch(const Operand& y, const Operand& a, const Operand& b, int64_t r, F fn) {
@@ -34,7 +40,7 @@ void embed_row(const Step& step, const Run& run, int64_t r) {
     const hearth_run_args& args = *run.args;
     float* out = step.out[0].row(r);
     const int64_t width = step.out[0].width();
-    if (args.token[r] >= 0) {
+    if (args.token[r] >= 0 && step.weight[0].data) {
         decode_row(*step.weight[0].info, step.weight[0].layout, step.weight[0].data, args.token[r], out);
         if (step.node->p.scale.scale != 1.0f) run.kernels->row->scale(out, out, step.node->p.scale.scale, width);
         return;
@@ -71,7 +77,7 @@ void norm_row(const Step& step, const Run& run, int64_t r) {
 void rope_row(const Step& step, const Run& run, int64_t r) {
     const hearth_rope_params& p = step.node->p.rope;
     const Operand &x = step.in[0], &y = step.out[0];
-    const float* table = reinterpret_cast<const float*>(step.scratch) + r / y.row_factor * p.n_rot;
+    const float* table = reinterpret_cast<const float*>(step.scratch) + token_of(y, run, r) * p.n_rot;
     for (int64_t g = 0; g < y.n_group; ++g)
         run.kernels->row->rope(y.row(r) + g * y.group_stride, x.row(r) + g * x.group_stride, table, p.n_rot, y.group_width,
                                p.style != HEARTH_ROPE_PAIRS);
@@ -110,7 +116,7 @@ void softcap_row(const Step& step, const Run& run, int64_t r) {
 
 void scale_by_position_row(const Step& step, const Run& run, int64_t r) {
     const hearth_position_params& p = step.node->p.position;
-    const int32_t position = run.args->pos[r / step.out[0].row_factor * run.args->n_pos_axis];
+    const int32_t position = run.args->pos[token_of(step.out[0], run, r) * run.args->n_pos_axis];
     const double factor = 1 + static_cast<double>(p.scale) * std::log(1 + std::floor(position / static_cast<double>(p.length)));
     each_stretch(step.out[0], step.in[0], {}, r, [&](float* y, const float* x, const float*, int64_t n) {
         run.kernels->row->scale(y, x, static_cast<float>(factor), n);
