@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <array>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -101,7 +102,9 @@ TEST_CASE("decoding is scale times code less the minimum, at any alignment") {
                 const float value = got[k * T::kElements + i];
                 // Four float operations, each within half a unit in the last place of a term.
                 const bool close = std::abs(value - want) <= 4 * 0x1p-24 * magnitude + 0x1p-149;
-                n_wrong += !(close || !std::isfinite(want));
+                // Infinite scales and minima, and products past the largest float, are not numbers to
+                // compare.
+                n_wrong += !(close || !(std::abs(want) <= FLT_MAX));
             }
         }
         CHECK(n_wrong == 0);
