@@ -77,8 +77,10 @@ void Candidates::softmax() {
 // about k ln(size/k) entries are ever touched a second time.
 void Candidates::keep_best(std::size_t k) {
     if (k >= list_.size()) return;
+    if (k <= n_sorted_) return keep_prefix(k);
     dense_ = false;
-    if (k > n_sorted_ && 4 * k < list_.size()) {
+    n_sorted_ = 0;
+    if (4 * k < list_.size()) {
         chosen_.resize(2 * k);
         Candidate limit{0, -kInfinity, 0};
         bool limited = false;
@@ -95,10 +97,11 @@ void Candidates::keep_best(std::size_t k) {
         }
         std::copy_n(chosen_.begin(), n, list_.begin());
         list_.resize(n);
-        n_sorted_ = 0;
     }
-    sort_prefix(k);
-    keep_prefix(k);
+    if (k < list_.size()) {
+        std::nth_element(list_.begin(), list_.begin() + static_cast<std::ptrdiff_t>(k), list_.end(), better);
+    }
+    list_.resize(k);
 }
 
 void Candidates::keep_at_least(float logit, std::size_t min_keep) {

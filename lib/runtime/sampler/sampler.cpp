@@ -163,9 +163,8 @@ Status Sampler::apply(const SamplerStage& stage, uint32_t draw_stage, int64_t po
             cut_mirostat(stage);
             break;
         case StageKind::greedy:
-            HEARTH_CHECK(list_.drop_impossible());
             list_.keep_best(1);
-            break;
+            return list_.drop_impossible();
         case StageKind::dist:
             return list_.drop_impossible();
     }
