@@ -39,7 +39,10 @@ class MergeTable {
     std::size_t place(int32_t left, int32_t right) const {
         const uint64_t key =
             static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-        std::size_t i = static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & (rows_.size() - 1);
+        // Folds the high half in before and after, so that both ids reach the bits that pick the row.
+        uint64_t h = (key ^ key >> 29) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 32;
+        std::size_t i = static_cast<std::size_t>(h) & (rows_.size() - 1);
         while (rows_[i].rank >= 0 && (rows_[i].left != left || rows_[i].right != right))
             i = (i + 1) & (rows_.size() - 1);
         return i;
