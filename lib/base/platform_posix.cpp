@@ -13,6 +13,7 @@
 #include <ctime>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "base/platform.hpp"
 
@@ -34,8 +35,9 @@ Failure fail_system(Code code, std::string_view name, const char* what, int erro
 File::File(File&& other) noexcept : handle_(other.handle_), size_(other.size_) { other.handle_ = -1; }
 
 File& File::operator=(File&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    std::swap(size_, other.size_);
+    File old(std::move(*this));  // closed on return
+    handle_ = std::exchange(other.handle_, -1);
+    size_ = other.size_;
     return *this;
 }
 

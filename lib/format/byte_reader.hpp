@@ -39,7 +39,7 @@ class ByteReader {
     Status read(std::string* text) {
         uint64_t n = 0;
         HEARTH_CHECK(read(&n));
-        if (n > remaining())
+        if (n > remaining() || n > kMaxString)
             return fail(Code::bad_file, "{}: a string at {} claims {} bytes, but the file ends at {} (damaged file?)",
                         name(), position_ - sizeof n, n, source_.size());
         text->resize(static_cast<std::size_t>(n));
@@ -48,6 +48,7 @@ class ByteReader {
 
   private:
     static constexpr std::size_t kWindow = std::size_t{1} << 18;
+    static constexpr uint64_t kMaxString = uint64_t{1} << 30;
 
     Status read_past_window(char* dst, std::size_t n) {
         const std::size_t n_held = window_.size() - used_;

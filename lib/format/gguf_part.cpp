@@ -28,6 +28,13 @@ Status convert(ByteReader& in, std::string_view key, Stored stored, Held* held) 
     return {};
 }
 
+// Can an array of n entries, each at least so many bytes, be in what is left?
+Status check_count(ByteReader& in, std::string_view key, uint64_t n, std::size_t entry_bytes) {
+    if (n <= kGgufMaxArray && n <= in.remaining() / entry_bytes) return {};
+    return fail(Code::bad_file, "{}: the key {} claims {} array entries, but {} bytes are left (damaged file?)", in.name(),
+                key, n, in.remaining());
+}
+
 template <class Stored, class Held>
 Status read_scalar(ByteReader& in, std::string_view key, MetaValue* value) {
     Stored stored{};
@@ -40,9 +47,7 @@ Status read_scalar(ByteReader& in, std::string_view key, MetaValue* value) {
 
 template <class Stored, class Held>
 Status read_array(ByteReader& in, std::string_view key, uint64_t n, MetaValue* value) {
-    if (n > in.remaining() / sizeof(Stored))
-        return fail(Code::bad_file, "{}: the key {} claims {} array entries, but only {} bytes are left (damaged file?)",
-                    in.name(), key, n, in.remaining());
+    HEARTH_CHECK(check_count(in, key, n, sizeof(Stored)));
     std::vector<Held> list(static_cast<std::size_t>(n));
     Stored piece[1024];
     for (std::size_t i = 0; i < list.size(); i += std::size(piece)) {
@@ -77,9 +82,7 @@ Status read_bools(ByteReader& in, std::string_view key, uint64_t n, MetaValue* v
 Status read_string(ByteReader& in, std::string_view, MetaValue* value) { return in.read(&value->emplace<std::string>()); }
 
 Status read_strings(ByteReader& in, std::string_view key, uint64_t n, MetaValue* value) {
-    if (n > in.remaining() / sizeof(uint64_t))
-        return fail(Code::bad_file, "{}: the key {} claims {} strings, but only {} bytes are left (damaged file?)", in.name(),
-                    key, n, in.remaining());
+    HEARTH_CHECK(check_count(in, key, n, sizeof(uint64_t)));
     auto& list = value->emplace<std::vector<std::string>>(static_cast<std::size_t>(n));
     for (std::string& text : list) HEARTH_CHECK(in.read(&text));
     return {};
@@ -133,8 +136,9 @@ Status read_metadata(ByteReader& in, uint64_t n_pair, GgufPart* part) {
     const auto found = part->metadata.find("general.alignment");
     if (found == part->metadata.end()) return {};
     const auto* alignment = std::get_if<int64_t>(&found->second);
-    if (!alignment || *alignment <= 0 || (*alignment & (*alignment - 1)) != 0 || *alignment > (int64_t{1} << 30))
-        return fail(Code::bad_file, "{}: the key general.alignment is not a power of two up to 2^30", in.name());
+    if (!alignment || *alignment <= 0 || (*alignment & (*alignment - 1)) != 0 || *alignment > kGgufMaxAlignment)
+        return fail(Code::bad_file, "{}: the key general.alignment is not a power of two up to {}", in.name(),
+                    kGgufMaxAlignment);
     part->alignment = static_cast<uint64_t>(*alignment);
     return {};
 }
@@ -158,7 +162,7 @@ Status set_shape(ByteReader& in, const uint64_t (&dims)[4], TensorInfo* tensor) 
     const FormatInfo& info = *find_format(static_cast<int32_t>(tensor->format));
     uint64_t n_element = 1;
     for (int i = 0; i < tensor->n_dim; ++i) {
-        if (dims[i] == 0 || !checked_mul(n_element, dims[i], &n_element) || n_element > (uint64_t{1} << 60))
+        if (dims[i] == 0 || !checked_mul(n_element, dims[i], &n_element) || n_element > kGgufMaxElements)
             return fail(Code::bad_file, "{}: tensor {} has an absurd size in dimension {}: {}", in.name(), tensor->name, i,
                         dims[i]);
         tensor->shape[tensor->n_dim - 1 - i] = static_cast<int64_t>(dims[i]);

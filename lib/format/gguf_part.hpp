@@ -15,6 +15,9 @@ enum class GgufType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, strin
 
 inline constexpr uint32_t kGgufVersion = 3;
 inline constexpr uint64_t kGgufDefaultAlignment = 32;
+inline constexpr int64_t kGgufMaxAlignment = int64_t{1} << 30;
+inline constexpr uint64_t kGgufMaxElements = uint64_t{1} << 60;  // of one tensor; byte counts then fit 64 bits
+inline constexpr uint64_t kGgufMaxArray = uint64_t{1} << 30;  // entries
 inline constexpr std::size_t kGgufMaxKey = 65535, kGgufMaxTensorName = 255;
 
 struct GgufPart {
