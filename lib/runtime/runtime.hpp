@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/memory.hpp"
+#include "base/platform.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/device.hpp"
 
@@ -49,6 +50,7 @@ class Runtime {
     int32_t n_thread() const { return pool_->n_thread(); }
     const LogSink& log() const { return options_.log; }
     const MemoryCount& memory() const { return memory_; }
+    bool forked() const { return fork_guard_.forked(); }  // this process is a child of the one that made the runtime
     ThreadPool& pool() { return *pool_; }
     // The pool serves one run at a time.
     std::mutex& pool_mutex() { return pool_mutex_; }
@@ -66,6 +68,7 @@ class Runtime {
     static void host_burst(void* user, int32_t on);
 
     RuntimeOptions options_;
+    os::ForkGuard fork_guard_;
     MemoryCount memory_;
     std::unique_ptr<ThreadPool> pool_;
     std::mutex pool_mutex_, devices_mutex_;

@@ -1,0 +1,238 @@
+// The C ABI: text, contexts and sequences.
+#include <hearth/hearth.h>
+
+#include "guard.hpp"
+#include "handles.hpp"
+#include "open.hpp"
+
+using namespace hearth;
+using namespace hearth::capi;
+
+namespace {
+
+Result<const Vocab*> vocab_of(const Model& model) {
+    if (model.vocab()) return model.vocab();
+    return fail(Code::state, "{}", model.no_vocab_reason());
+}
+
+constexpr const char* kVocabKinds[] = {"none", "spm", "bpe", "wordpiece"};
+
+// f(Context&) with the handle checked and held.
+template <class F>
+hearth_status with_context(hearth_context* context, F f) {
+    return guarded([&]() -> Status {
+        HEARTH_TRY(const auto c, borrow<ContextObject>(context));
+        return f(*c->context);
+    });
+}
+
+Status read_batch(const hearth_batch* in, Batch* out) {
+    HEARTH_CHECK(need(in, "the batch"));
+    hearth_batch b;
+    HEARTH_CHECK(read_struct(in, "hearth_batch", &b));
+    *out = {b.n_token, b.token, b.embedding, b.seq, b.pos, b.want_logits};
+    return {};
+}
+
+int64_t deadline(uint64_t budget_us) {
+    constexpr uint64_t kYear = uint64_t{365} * 24 * 3600 * 1000000;
+    return os::now_ns() + static_cast<int64_t>(std::min(budget_us, kYear)) * 1000;
+}
+
+}  // namespace
+
+hearth_status hearth_tokenize(hearth_model* model, const char* text, size_t text_size, uint32_t flags, int32_t* tokens, size_t cap,
+                              size_t* n) {
+    return guarded([&]() -> Status {
+        HEARTH_CHECK(need(n, "the output n"));
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        if (flags & ~uint32_t{HEARTH_TOKENIZE_SPECIAL | HEARTH_TOKENIZE_PARSE})
+            return fail(Code::invalid_argument, "unknown tokenize flags {:#x}", flags);
+        TokenizeOptions options{(flags & HEARTH_TOKENIZE_SPECIAL) != 0, (flags & HEARTH_TOKENIZE_PARSE) != 0};
+        HEARTH_TRY(const auto ids, vocab->tokenize(text_of(text, text_size), options));
+        if (tokens) std::copy_n(ids.begin(), std::min(cap, ids.size()), tokens);
+        *n = ids.size();
+        return {};
+    });
+}
+
+hearth_status hearth_token_piece(hearth_model* model, int32_t token, uint32_t special, char* buf, size_t cap, size_t* size) {
+    return guarded([&]() -> Status {
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        if (!vocab->has(token)) return fail(Code::invalid_argument, "token {} is outside 0..{}", token, vocab->n_token() - 1);
+        return write_text(vocab->piece(token, special == HEARTH_ON), buf, cap, size);
+    });
+}
+
+hearth_status hearth_detokenize(hearth_model* model, const int32_t* tokens, size_t n, uint32_t special, char* buf, size_t cap,
+                                size_t* size) {
+    return guarded([&]() -> Status {
+        if (n > 0) HEARTH_CHECK(need(tokens, "the tokens"));
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        HEARTH_TRY(const std::string text, vocab->detokenize({tokens, tokens + n}, {.special = special == HEARTH_ON}));
+        return write_text(text, buf, cap, size);
+    });
+}
+
+hearth_status hearth_vocab_get_info(hearth_model* model, hearth_vocab_info* out) {
+    return guarded([&]() -> Status {
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        hearth_vocab_info info{};
+        info.n_token = vocab->n_token();
+        info.bos = vocab->bos();
+        info.eos = vocab->eos();
+        info.eot = vocab->token(Role::eot);
+        info.unk = vocab->token(Role::unk);
+        info.pad = vocab->token(Role::pad);
+        info.newline = vocab->token(Role::newline);
+        info.add_bos = vocab->add_bos();
+        info.add_eos = vocab->add_eos();
+        fill_text(info.kind, kVocabKinds[static_cast<std::size_t>(vocab->kind())]);
+        fill_text(info.pre_tokenizer, vocab->pre_tokenizer());
+        return write_struct(info, "hearth_vocab_info", out);
+    });
+}
+
+hearth_status hearth_token_is_eog(hearth_model* model, int32_t token, int32_t* out) {
+    return guarded([&]() -> Status {
+        HEARTH_CHECK(need(out, "the output"));
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        *out = vocab->is_eog(token);
+        return {};
+    });
+}
+
+hearth_status hearth_chat_render(hearth_model* model, const char* source, size_t source_size, const char* context_json,
+                                 size_t context_size, char* buf, size_t cap, size_t* size) {
+    return guarded([&]() -> Status {
+        HEARTH_CHECK(need(context_json, "the context"));
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const std::string text, render_chat(*m->model, text_of(source, source_size), text_of(context_json, context_size)));
+        return write_text(text, buf, cap, size);
+    });
+}
+
+hearth_status hearth_context_create(hearth_model* model, const hearth_context_params* params, hearth_context** out) {
+    return guarded([&]() -> Status {
+        HEARTH_CHECK(need(out, "the output"));
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        HEARTH_TRY(const ContextOptions options, context_options(params));
+        if (!m->model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", m->model->source().name());
+        HEARTH_TRY(const PlanReport plan, make_plan(*m->model, options));
+        HEARTH_CHECK(check_plan(*m->model, plan));
+        auto object = std::make_unique<ContextObject>();
+        object->runtime = m->runtime;
+        HEARTH_TRY(object->context, Context::make(m->model, options));
+        HEARTH_TRY(void* handle, add_handle(std::move(object), ContextObject::kKind));
+        *out = static_cast<hearth_context*>(handle);
+        return {};
+    });
+}
+hearth_status hearth_context_retain(hearth_context* context) {
+    return guarded([&] { return retain_handle(context, ContextObject::kKind, ContextObject::kName); });
+}
+hearth_status hearth_context_release(hearth_context* context) {
+    return guarded([&] { return release_handle(context, ContextObject::kKind, ContextObject::kName); });
+}
+
+hearth_status hearth_context_decode(hearth_context* context, const hearth_batch* batch) {
+    return with_context(context, [&](Context& c) -> Status {
+        Batch b;
+        HEARTH_CHECK(read_batch(batch, &b));
+        const Result<Outcome> outcome = c.decode(b);
+        return outcome ? Status() : Status(outcome.failure());
+    });
+}
+
+hearth_status hearth_context_decode_for(hearth_context* context, const hearth_batch* batch, uint64_t budget_us, int32_t* paused) {
+    return with_context(context, [&](Context& c) -> Status {
+        Batch b;
+        HEARTH_CHECK(need(paused, "the output paused"));
+        HEARTH_CHECK(read_batch(batch, &b));
+        HEARTH_TRY(const Outcome outcome, c.decode(b, deadline(budget_us)));
+        *paused = outcome == Outcome::paused;
+        return {};
+    });
+}
+
+hearth_status hearth_context_resume(hearth_context* context, uint64_t budget_us, int32_t* paused) {
+    return with_context(context, [&](Context& c) -> Status {
+        HEARTH_CHECK(need(paused, "the output paused"));
+        HEARTH_TRY(const Outcome outcome, c.resume(deadline(budget_us)));
+        *paused = outcome == Outcome::paused;
+        return {};
+    });
+}
+
+hearth_status hearth_context_abandon(hearth_context* context) {
+    return with_context(context, [](Context& c) -> Status {
+        c.abandon();
+        return {};
+    });
+}
+
+hearth_status hearth_context_logits(hearth_context* context, int32_t batch_index, const float** out) {
+    return with_context(context, [&](Context& c) -> Status {
+        HEARTH_CHECK(need(out, "the output"));
+        const int32_t row = batch_index < 0 ? c.n_output() - 1 : c.output_of_token(batch_index);
+        const float* logits = c.logits(row);
+        if (!logits) return fail(Code::not_found, "the last decode made no logits for token {}", batch_index);
+        *out = logits;
+        return {};
+    });
+}
+
+hearth_status hearth_sequence_remove(hearth_context* context, int32_t seq, int32_t begin, int32_t end) {
+    return with_context(context, [&](Context& c) { return c.remove(seq, begin, end); });
+}
+hearth_status hearth_sequence_copy(hearth_context* context, int32_t src, int32_t dst, int32_t begin, int32_t end) {
+    return with_context(context, [&](Context& c) { return c.copy(src, dst, begin, end); });
+}
+hearth_status hearth_sequence_keep(hearth_context* context, int32_t seq) {
+    return with_context(context, [&](Context& c) { return c.keep(seq); });
+}
+hearth_status hearth_sequence_shift(hearth_context* context, int32_t seq, int32_t begin, int32_t end, int32_t delta) {
+    return with_context(context, [&](Context& c) { return c.shift(seq, begin, end, delta); });
+}
+
+hearth_status hearth_sequence_range(hearth_context* context, int32_t seq, int32_t* n_token, int32_t* first, int32_t* last) {
+    return with_context(context, [&](Context& c) -> Status {
+        HEARTH_TRY(const int32_t n, c.n_token(seq));
+        HEARTH_TRY(const auto range, c.positions(seq));
+        if (n_token) *n_token = n;
+        if (first) *first = range.first;
+        if (last) *last = range.second;
+        return {};
+    });
+}
+
+hearth_status hearth_context_clear(hearth_context* context) {
+    return with_context(context, [](Context& c) -> Status {
+        c.clear();
+        return {};
+    });
+}
+
+hearth_status hearth_sequence_save(hearth_context* context, int32_t seq, void* buf, size_t cap, size_t* size) {
+    return with_context(context, [&](Context& c) -> Status {
+        HEARTH_CHECK(need(size, "the output size"));
+        HEARTH_TRY(const auto state, c.save(seq));
+        if (buf && cap < state.size())
+            return fail(Code::invalid_argument, "the buffer has room for {} bytes, {} are needed", cap, state.size());
+        if (buf) std::memcpy(buf, state.data(), state.size());
+        *size = state.size();
+        return {};
+    });
+}
+
+hearth_status hearth_sequence_load(hearth_context* context, int32_t seq, const void* data, size_t size) {
+    return with_context(context, [&](Context& c) -> Status {
+        HEARTH_CHECK(need(data, "the data"));
+        return c.load(seq, static_cast<const std::byte*>(data), size);
+    });
+}
