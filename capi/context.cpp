@@ -128,7 +128,9 @@ hearth_status hearth_context_create(hearth_model* model, const hearth_context_pa
         auto object = std::make_unique<ContextObject>();
         object->runtime = m->runtime;
         HEARTH_TRY(object->context, Context::make(m->model, options));
+        Context& made = *object->context;
         HEARTH_TRY(void* handle, add_handle(std::move(object), ContextObject::kKind));
+        made.use_cancel_flag(cancel_flag(handle, ContextObject::kKind));
         *out = static_cast<hearth_context*>(handle);
         return {};
     });
@@ -174,6 +176,13 @@ hearth_status hearth_context_abandon(hearth_context* context) {
         c.abandon();
         return {};
     });
+}
+
+hearth_status hearth_context_cancel(hearth_context* context) {
+    std::atomic<int32_t>* flag = cancel_flag(context, ContextObject::kKind);
+    if (!flag) return HEARTH_E_INVALID_ARGUMENT;  // no sentence: a signal handler may be at work
+    flag->store(1);
+    return HEARTH_OK;
 }
 
 hearth_status hearth_context_logits(hearth_context* context, int32_t batch_index, const float** out) {

@@ -1,6 +1,7 @@
 // The handle table: the library's one mutable global beside the thread's error record; constant-initialised.
 #include "handles.hpp"
 
+#include <atomic>
 #include <mutex>
 
 namespace hearth::capi {
@@ -12,9 +13,12 @@ constexpr uintptr_t kKinds = 8;
 
 struct Slot {
     Object* object = nullptr;
-    uint32_t generation = 0, kind = 0, references = 0;
+    std::atomic<uint32_t> generation{0}, kind{0};  // read without the mutex by cancel_flag()
+    std::atomic<int32_t> cancel{0};
+    uint32_t references = 0;
     uint32_t next_free = 0;  // 1-based index of the next free slot, 0 = none
 };
+static_assert(std::atomic<int32_t>::is_always_lock_free);  // or a signal handler could not cancel
 
 constinit std::mutex g_mutex;
 constinit Slot g_slots[kSlots] = {};
@@ -68,6 +72,7 @@ Result<void*> add_handle(std::unique_ptr<Object> object, uint32_t kind) {
     Slot& slot = g_slots[index];
     slot.object = object.release();
     slot.kind = kind;
+    slot.cancel = 0;
     slot.references = 1;
     return encode(index, slot.generation, kind);
 }
@@ -106,6 +111,15 @@ Result<Borrowed> borrow_handle(void* handle, uint32_t kind, const char* name) {
     if (borrowed.object_->runtime->forked())
         return fail(Code::forked, "this {} belongs to the process that forked this one", name);
     return borrowed;
+}
+
+// No lock: the slot outlives every handle, and a wrong generation is refused.
+std::atomic<int32_t>* cancel_flag(void* handle, uint32_t kind) {
+    const auto word = reinterpret_cast<uintptr_t>(handle);
+    const std::size_t index = word / kKinds % kSlots;
+    Slot& slot = g_slots[index];
+    const bool same = handle && slot.kind.load() == kind && encode(index, slot.generation.load(), kind) == handle;
+    return same ? &slot.cancel : nullptr;
 }
 
 Borrowed::~Borrowed() {

@@ -42,6 +42,9 @@ Result<void*> add_handle(std::unique_ptr<Object> object, uint32_t kind);
 Status retain_handle(void* handle, uint32_t kind, const char* name);
 Status release_handle(void* handle, uint32_t kind, const char* name);  // nullptr is fine
 
+// The flag that stops the work of a handle; nullptr for a stale one. Safe in a signal handler.
+std::atomic<int32_t>* cancel_flag(void* handle, uint32_t kind);
+
 // Keeps the object alive for the length of one call, whatever other threads release.
 class Borrowed {
   public:

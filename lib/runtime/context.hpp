@@ -54,7 +54,8 @@ class Context {
     void abandon();
     bool suspended() const { return suspended_; }
     // Stops the decode under way at the next part boundary, or the next one if none is; any thread, also in a signal handler.
-    void cancel() { cancel_.store(1, std::memory_order_relaxed); }
+    void cancel() { cancel_->store(1); }
+    void use_cancel_flag(std::atomic<int32_t>* flag) { cancel_ = flag; }  // outlives the context
 
     // Row i of the last decode's outputs, [n_vocab]; nullptr out of range. Valid until the next decode.
     const float* logits(int32_t output) const;
@@ -111,7 +112,8 @@ class Context {
     std::vector<int32_t> token_, seq_, index_, pos_, output_row_, run_begin_, output_of_;
     std::vector<hearth_span> attend_;
     std::vector<float> embedding_;
-    std::atomic<int32_t> cancel_{0};
+    std::atomic<int32_t> own_cancel_{0};
+    std::atomic<int32_t>* cancel_ = &own_cancel_;
 };
 
 }  // namespace hearth

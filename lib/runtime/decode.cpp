@@ -150,8 +150,8 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
     hearth_run_options options{};
     options.size = sizeof options;
     options.deadline_ns = deadline_ns;
-    static_assert(sizeof(cancel_) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
-    options.cancel = reinterpret_cast<const int32_t*>(&cancel_);
+    static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
+    options.cancel = reinterpret_cast<const int32_t*>(cancel_);
     Result<int32_t> ran = [&] {
         std::lock_guard lock(model_->runtime().pool_mutex());
         return model_->device().run(bucket_->program, args_, options, &cursor_);
@@ -164,7 +164,7 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
         return finished.failure();
     }
     abandon();
-    cancel_.store(0, std::memory_order_relaxed);
+    cancel_->store(0);
     if (!ran) return ran.failure();
     return fail(Code::cancelled, "the decode was cancelled; the context is as it was before");
 }
