@@ -76,7 +76,7 @@ struct HeldJobs {
 
 }  // namespace
 
-TEST_CASE("thread pool calls every part once, for any number of threads, sleeping or in burst mode") {
+TEST_CASE("thread pool calls every part once, for any number of threads, sleeping or in burst mode", "[thread]") {
     test::Random random(test::seed());
     for (int n_thread : {1, 2, 3, 8}) {
         auto pool = make_pool(n_thread);
@@ -91,7 +91,7 @@ TEST_CASE("thread pool calls every part once, for any number of threads, sleepin
     }
 }
 
-TEST_CASE("thread pool: no part starts after stop was seen true, and the parts done are a prefix") {
+TEST_CASE("thread pool: no part starts after stop was seen true, and the parts done are a prefix", "[thread]") {
     for (int n_thread : {1, 4}) {
         auto pool = make_pool(n_thread);
         for (int64_t limit : {0, 1, 7, 50}) {
@@ -105,13 +105,13 @@ TEST_CASE("thread pool: no part starts after stop was seen true, and the parts d
     }
 }
 
-TEST_CASE("thread pool refuses absurd thread counts") {
+TEST_CASE("thread pool refuses absurd thread counts", "[thread]") {
     CHECK(ThreadPool::make(0).code() == Code::invalid_argument);
     CHECK(ThreadPool::make(-1).code() == Code::invalid_argument);
     CHECK(ThreadPool::make(1 << 20).code() == Code::invalid_argument);
 }
 
-TEST_CASE("thread pool on host jobs ends without any job ever started, and queues a bounded number") {
+TEST_CASE("thread pool on host jobs ends without any job ever started, and queues a bounded number", "[thread]") {
     HeldJobs held;
     const JobSystem system = held.system();
     {
@@ -127,7 +127,7 @@ TEST_CASE("thread pool on host jobs ends without any job ever started, and queue
     }
 }
 
-TEST_CASE("thread pool on host jobs works where submitting fails or runs the job at once") {
+TEST_CASE("thread pool on host jobs works where submitting fails or runs the job at once", "[thread]") {
     HeldJobs held;
     held.refuse = true;
     const JobSystem refusing = held.system();
@@ -145,7 +145,7 @@ TEST_CASE("thread pool on host jobs works where submitting fails or runs the job
     }
 }
 
-TEST_CASE("thread pool on host jobs: late jobs join the open run or leave, and never disturb a finished one") {
+TEST_CASE("thread pool on host jobs: late jobs join the open run or leave, and never disturb a finished one", "[thread]") {
     HeldJobs held;
     const JobSystem system = held.system();
     std::atomic<bool> over{false};
@@ -169,7 +169,7 @@ TEST_CASE("thread pool on host jobs: late jobs join the open run or leave, and n
     }
 }
 
-TEST_CASE("thread pool workers leave every signal to the host's threads") {
+TEST_CASE("thread pool workers leave every signal to the host's threads", "[thread]") {
     auto pool = make_pool(3);
     struct Seen {
         std::atomic<int> n_unblocked{0};
@@ -207,7 +207,7 @@ TEST_CASE("thread pool can be destroyed in a forked child, where its threads do 
 }
 #endif
 
-TEST_CASE("default_thread_count is at least 1 and at most the hardware threads") {
+TEST_CASE("default_thread_count is at least 1 and at most the hardware threads", "[thread]") {
     CHECK(default_thread_count() >= 1);
     CHECK(default_thread_count() <= static_cast<int>(std::thread::hardware_concurrency()));
 }
