@@ -36,11 +36,11 @@ Status GgufFile::add_part(const Source& source, int index, int n_part) {
     HEARTH_TRY(GgufPart part, read_gguf_part(source));
     HEARTH_TRY(const int n_claimed, count_parts(source, part));
     const int64_t number = integer(part, "split.no", 0);
+    if (n_claimed > 1 && number != index)
+        return fail(Code::bad_file, "{}: is part {} of {}, where part {} is expected (open the first part)", source.name(),
+                    number + 1, n_claimed, index + 1);
     if (n_claimed != n_part)
         return fail(Code::bad_file, "{}: says that the model has {} parts, where {} are given", source.name(), n_claimed, n_part);
-    if (n_part > 1 && number != index)
-        return fail(Code::bad_file, "{}: is part {} of {}, where part {} is expected (open the first part)", source.name(),
-                    number + 1, n_part, index + 1);
     for (TensorInfo& tensor : part.tensors) {
         tensor.part = index;
         if (!tensor_index_.emplace(tensor.name, tensors_.size()).second)
