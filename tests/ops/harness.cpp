@@ -105,7 +105,13 @@ hearth_run_args OpCase::args() const {
     views_.clear();
     for (const CacheTables& t : tables)
         views_.push_back({t.page.data(), t.page_stride, t.state_read.data(), t.state_write.data()});
+    run_begin_.clear();
+    for (std::size_t t = 0; t < seq.size(); ++t)
+        if (t == 0 || seq[t] != seq[t - 1] || index[t] != index[t - 1] + 1) run_begin_.push_back(static_cast<int32_t>(t));
+    const auto n_run = static_cast<int32_t>(run_begin_.size());
+    run_begin_.push_back(n_token);
     hearth_run_args a{};
+    a.n_run = n_run, a.run_begin = run_begin_.data();
     a.size = sizeof a;
     a.n_token = n_token, a.n_output = n_output, a.n_seq = n_seq, a.n_pos_axis = n_pos_axis;
     a.token = token.data(), a.embedding = embedding.data(), a.seq = seq.data(), a.index = index.data(), a.pos = pos.data();

@@ -69,6 +69,7 @@ class OpCase {
   private:
     int32_t add_value(const ValueSpec& spec);
     mutable std::vector<hearth_cache_view> views_;
+    mutable std::vector<int32_t> run_begin_;
 };
 
 struct RunStyle {

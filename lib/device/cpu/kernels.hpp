@@ -107,8 +107,7 @@ struct AttentionKernels {
 
 struct Kernels {
     const RowKernels* row;
-    const MatmulKernels* dense;      // F32, F16, BF16
-    const MatmulKernels* quantised;  // everything in blocks
+    const MatmulKernels* matmul[3];  // dense, panels, blocks: the first that has the format serves it
     const AttentionKernels* attention;
 };
 

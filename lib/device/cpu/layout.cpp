@@ -26,6 +26,9 @@ constexpr Fields kFields[] = {
     {Format::BF16, 1, {{0, 2, 2}}},
     {Format::Q4_0, 2, {{0, 2, 2}, {2, 16, 4}}},
     {Format::Q8_0, 2, {{0, 2, 2}, {2, 32, 4}}},
+    {Format::Q4_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 128, 4}}},
+    {Format::Q5_K, 5, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 32, 4}, {48, 128, 4}}},
+    {Format::Q6_K, 4, {{0, 128, 4}, {128, 64, 4}, {192, 16, 1}, {208, 2, 2}}},
 };
 
 const Fields* fields_of(int32_t format) {
@@ -73,7 +76,7 @@ void upload_panels(const hearth_weight& weight, const Matrix& m, uint8_t* to, in
 
 const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format) {
     if (format < 0 || format >= kFormatSlots) return nullptr;
-    for (const MatmulKernels* table : {kernels.dense, kernels.quantised})
+    for (const MatmulKernels* table : kernels.matmul)
         if (table->format[format].run) return &table->format[format];
     return nullptr;
 }

@@ -18,6 +18,11 @@ int64_t type_bytes(int32_t format) { return find_format(format)->block_bytes; }
 // ---- CACHE_STORE ----
 int64_t store_count(const Step&, const Run& run) { return (run.args->n_token + 15) / 16; }
 
+// Where head h of a row starts; a value of one group may hold all heads.
+const float* head_row(const Operand& x, int64_t row, int64_t head, int64_t width) {
+    return x.row(row) + head * (x.n_group == 1 ? width : x.group_stride);
+}
+
 void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_cache_view& view = *step.cache.view(run);
@@ -30,11 +35,11 @@ void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
         if (page < 0) continue;
         uint8_t* at = step.cache.pool + page * step.cache.page_bytes;
         for (int32_t h = 0; h < cache.n_head_kv; ++h) {
-            kernel.store_k(at + h * k_head_bytes(cache), step.in[0].row(t) + h * step.in[0].group_stride, cache.k_width,
+            kernel.store_k(at + h * k_head_bytes(cache), head_row(step.in[0], t, h, cache.k_width), cache.k_width,
                            place % kPageTokens);
             if (!step.in[1].exists || cache.kind == HEARTH_CACHE_LATENT) continue;
             uint8_t* values = at + cache.n_head_kv * k_head_bytes(cache) + h * v_head_bytes(cache);
-            v_kernel.store_v(values, step.in[1].row(t) + h * step.in[1].group_stride, cache.v_width, place % kPageTokens);
+            v_kernel.store_v(values, head_row(step.in[1], t, h, cache.v_width), cache.v_width, place % kPageTokens);
         }
     }
 }

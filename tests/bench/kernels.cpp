@@ -1,0 +1,93 @@
+// Speed of the matmul kernels alone, one thread, in CPU time (so that a busy machine still gives comparable figures):
+// GB/s of weights for one token, and giga multiply-adds per second for 128.   bench_kernels [FORMAT...]
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "device/cpu/cpu_level.hpp"
+#include "device/cpu/layout.hpp"
+#include "support/support.hpp"
+
+using namespace hearth;
+using namespace hearth::cpu;
+
+namespace {
+
+double cpu_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+struct Bench {
+    const Kernels& kernels;
+    const FormatInfo& info;
+    hearth_weight weight;
+    std::vector<uint8_t> data, act;
+    std::vector<float> out;
+    MatmulTask task{};
+    const MatmulKernel* kernel;
+
+    Bench(const Kernels& k, const FormatInfo& f, int64_t n_out, int64_t n_in, int64_t n_token)
+        : kernels(k), info(f), weight{static_cast<int32_t>(f.format), HEARTH_USE_MATMUL, 2, {n_out, n_in, 0}} {
+        kernel = matmul_kernel(kernels, weight.format);
+        const hearth_layout layout = *weight_layout(kernels, weight);
+        test::Random random(1);
+        const std::vector<float> values = random.normals(static_cast<std::size_t>(16 * n_in), 0.1f);
+        std::vector<uint8_t> rows(16 * row_bytes(info, static_cast<uint64_t>(n_in)));
+        encode(info.format, values.data(), rows.data(), values.size());
+        data.resize(layout.bytes);
+        for (int64_t r = 0; r < n_out; r += 16) {
+            const auto status = upload_rows(weight, static_cast<Layout>(layout.id), data.data(), r, std::min<int64_t>(16, n_out - r), rows.data());
+            if (!status) std::printf("upload failed\n");
+        }
+        const std::vector<float> x = random.normals(static_cast<std::size_t>(n_in));
+        task.act_stride = kernel->act == Act::f32     ? n_in * 4
+                          : kernel->act == Act::q8x32 ? n_in / 32 * static_cast<int64_t>(sizeof(Q8Block))
+                                                      : n_in / 256 * static_cast<int64_t>(sizeof(Q8SuperBlock));
+        act.resize(static_cast<std::size_t>(task.act_stride * n_token));
+        for (int64_t t = 0; t < n_token; ++t) {
+            uint8_t* to = act.data() + t * task.act_stride;
+            if (kernel->act == Act::f32) std::memcpy(to, x.data(), x.size() * 4);
+            if (kernel->act == Act::q8x32) kernels.row->quantise32(reinterpret_cast<Q8Block*>(to), x.data(), n_in);
+            if (kernel->act == Act::q8x256) kernels.row->quantise256(reinterpret_cast<Q8SuperBlock*>(to), x.data(), n_in);
+        }
+        out.resize(static_cast<std::size_t>(n_out * n_token));
+        const Matrix m = matrix_of(weight, static_cast<Layout>(layout.id));
+        task.weight = data.data(), task.n_in = n_in, task.row_bytes = m.row_bytes, task.row_end = n_out;
+        task.act = act.data(), task.n_token = n_token, task.out = out.data(), task.out_stride = n_out, task.scale = 1;
+    }
+
+    double best_seconds(int n) {
+        double best = 1e30;
+        for (int i = 0; i < n; ++i) {
+            const double begin = cpu_seconds();
+            kernel->run(task);
+            best = std::min(best, cpu_seconds() - begin);
+        }
+        return best;
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto kernels = choose_level();
+    if (!kernels) return 1;
+    std::printf("level %s, one thread, CPU time, best of several\n%-8s %12s %12s %14s\n", kernels->row->name, "format", "GB/s cached",
+                "GB/s memory", "Gmac/s 128 tok");
+    for (const FormatInfo& info : kFormats) {
+        bool wanted = argc < 2;
+        for (int i = 1; i < argc; ++i) wanted |= info.name == argv[i];
+        if (!wanted) continue;
+        Bench small(*kernels, info, 64, 2048, 1), large(*kernels, info, 16384, 4096, 1), many(*kernels, info, 256, 2048, 128);
+        const double gb_small = static_cast<double>(small.data.size()) * 1e-9, gb_large = static_cast<double>(large.data.size()) * 1e-9;
+        std::printf("%-8s %12.2f %12.2f %14.2f\n", std::string(info.name).c_str(), gb_small / small.best_seconds(500),
+                    gb_large / large.best_seconds(3), 256e-9 * 2048 * 128 / many.best_seconds(20));
+    }
+    return 0;
+}

@@ -1,0 +1,189 @@
+// Operators on the cache (store, attention, short convolution) at every level against the reference, over ragged page
+// tables; and the promises about stopping and threads.
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/half.hpp"
+#include "ops/harness.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+namespace {
+
+struct AttentionSpec {
+    int32_t kind = HEARTH_CACHE_FULL, type = HEARTH_FORMAT_F32;
+    int32_t n_head = 4, n_head_kv = 2, k_width = 16, v_width = 24, window = 0;
+    float softcap = 0, alibi = 0;
+    bool sink = false;
+    std::vector<int32_t> past = {70, 0, 31}, fresh = {5, 3, 9};  // tokens of each sequence: in pages already, and new
+};
+
+std::vector<uint8_t> random_rows(Random& random, int32_t type, int64_t n) {
+    std::vector<uint8_t> bytes(static_cast<std::size_t>(n) * (type == HEARTH_FORMAT_F32 ? 4 : 2));
+    for (int64_t i = 0; i < n; ++i) {
+        const float x = random.normal();
+        const uint16_t half = type == HEARTH_FORMAT_F16 ? to_half(x).bits : to_bf16(x).bits;
+        if (type == HEARTH_FORMAT_F32)
+            std::memcpy(bytes.data() + 4 * i, &x, 4);
+        else
+            std::memcpy(bytes.data() + 2 * i, &half, 2);
+    }
+    return bytes;
+}
+
+// Two layers; the second is used. Pages are handed out in random order; those wholly outside a window are -1.
+OpCase attention_case(const AttentionSpec& s, Random& random) {
+    int32_t n_token = 0, n_page = 1, stride = 0;
+    for (std::size_t i = 0; i < s.fresh.size(); ++i) {
+        n_token += s.fresh[i];
+        const int32_t n = (s.past[i] + s.fresh[i] + 31) / 32;
+        n_page += n;
+        stride = std::max(stride, n);
+    }
+    OpCase c(n_token, 1, static_cast<int32_t>(s.fresh.size()));
+    const bool latent = s.kind == HEARTH_CACHE_LATENT;
+    c.cache({s.kind, 2, s.n_head_kv, s.k_width, s.v_width, s.type, s.type, s.window, 0}, n_page);
+    OpCase::CacheTables& tables = c.tables[0];
+    tables.page_stride = stride;
+    tables.page.assign(static_cast<std::size_t>(stride) * s.fresh.size(), -1);
+    std::vector<int32_t> unused;
+    for (int32_t p = 0; p < n_page; ++p) unused.push_back(p);
+    for (int32_t p = 0; p < 2 * n_page; ++p)
+        c.pages[0][p] = {random_rows(random, s.type, int64_t{32} * s.n_head_kv * s.k_width),
+                         latent ? std::vector<uint8_t>() : random_rows(random, s.type, int64_t{32} * s.n_head_kv * s.v_width)};
+    int32_t t = 0;
+    for (std::size_t i = 0; i < s.fresh.size(); ++i) {
+        const int32_t first_needed = s.kind == HEARTH_CACHE_WINDOW ? std::max(0, s.past[i] - s.window + 1) : 0;
+        for (int32_t p = first_needed / 32; p < (s.past[i] + s.fresh[i] + 31) / 32; ++p) {
+            const std::size_t pick = random.below(unused.size());
+            tables.page[i * static_cast<std::size_t>(stride) + static_cast<std::size_t>(p)] = unused[pick];
+            unused.erase(unused.begin() + static_cast<std::ptrdiff_t>(pick));
+        }
+        for (int32_t k = 0; k < s.fresh[i]; ++k, ++t) {
+            const auto at = static_cast<std::size_t>(t);
+            c.seq[at] = static_cast<int32_t>(i);
+            c.index[at] = s.past[i] + k;
+            c.attend[at] = {0, s.past[i] + k + 1};
+        }
+    }
+    const auto values = [&](int32_t n_group, int32_t width) {
+        return random.normals(static_cast<std::size_t>(n_token) * static_cast<std::size_t>(n_group * width));
+    };
+    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width, .group_gap = 4}, values(s.n_head, s.k_width));
+    const int32_t k = c.input({.n_group = s.n_head_kv, .group_width = s.k_width}, values(s.n_head_kv, s.k_width));
+    const int32_t v = c.input({.n_group = s.n_head_kv, .group_width = s.v_width}, values(s.n_head_kv, s.v_width));
+    const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
+    std::vector<int32_t> sink;
+    if (s.sink) sink.push_back(c.weight(Format::F32, HEARTH_USE_VECTOR, {s.n_head}, random.normals(static_cast<std::size_t>(s.n_head))));
+    hearth_node& store = c.node(HEARTH_OP_CACHE_STORE, latent ? std::vector<int32_t>{k} : std::vector<int32_t>{k, v}, {});
+    store.cache_group = 0, store.cache_layer = 1;
+    hearth_node& node = c.node(HEARTH_OP_ATTENTION, {q}, {out}, sink);
+    node.cache_group = 0, node.cache_layer = 1;
+    node.p.attention = {s.window, 1 / std::sqrt(static_cast<float>(s.k_width)), s.softcap, s.alibi};
+    return c;
+}
+
+// A weighted mean of up to 84 values of about 4: rounding of scores (times their size) and of the sums.
+constexpr double kAttentionBound = 200 * 0x1p-24;
+
+void compare(const std::string& what, const OpCase& c, double bound, bool pages) {
+    INFO(what << " seed " << seed());
+    const Outcome want = Candidate{"ref", hearth_backend_ref(), ""}.run(c);
+    REQUIRE(want.error == "");
+    for (const Candidate& candidate : cpu_levels()) {
+        const Outcome got = candidate.run(c, {.n_thread = 3});
+        REQUIRE(got.error == "");
+        for (const auto& [value, data] : want.value) check_close(candidate.name + " " + what, got.value.at(value), data, bound, bound);
+        if (!pages) continue;
+        for (const auto& [id, page] : want.pages[0]) {
+            INFO(candidate.name << " page " << id);
+            CHECK(got.pages[0].at(id).k == page.k);
+            CHECK(got.pages[0].at(id).v == page.v);
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("CACHE_STORE and ATTENTION agree with the reference over ragged page tables", "[ops]") {
+    Random random(seed());
+    for (const int32_t type : {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16}) {
+        const auto check = [&](const std::string& what, AttentionSpec s) {
+            s.type = type;
+            compare(what, attention_case(s, random), kAttentionBound, true);
+        };
+        check("plain", {});
+        check("one head, odd widths", {.n_head = 1, .n_head_kv = 1, .k_width = 5, .v_width = 3});
+        check("many heads per key", {.n_head = 20, .n_head_kv = 1, .k_width = 64, .v_width = 40});
+        check("window", {.kind = HEARTH_CACHE_WINDOW, .window = 20});
+        check("window of one", {.kind = HEARTH_CACHE_WINDOW, .window = 1});
+        check("chunk", {.kind = HEARTH_CACHE_CHUNK, .window = 24});
+        check("sinks", {.sink = true});
+        check("softcap", {.softcap = 3});
+        check("alibi", {.n_head = 6, .alibi = 8});
+        check("latent", {.kind = HEARTH_CACHE_LATENT, .n_head = 12, .n_head_kv = 1, .k_width = 72, .v_width = 64});
+        check("long prompt", {.past = {0, 40}, .fresh = {75, 1}});
+    }
+}
+
+TEST_CASE("ATTENTION sees the span that a token brings, ahead of it too", "[ops]") {
+    Random random(seed());
+    OpCase c = attention_case({.past = {10}, .fresh = {30}}, random);
+    for (hearth_span& s : c.attend) s = {3, 40};
+    compare("span", c, kAttentionBound, false);
+}
+
+TEST_CASE("SHORT_CONV agrees with the reference and carries its state", "[ops]") {
+    Random random(seed());
+    for (const int32_t n_tap : {1, 3, 4}) {
+        const int32_t width = 300, n_token = 8;
+        OpCase c(n_token, 1, 3);
+        c.seq = {0, 0, 0, 0, 0, 1, 2, 2};
+        c.index = {40, 41, 42, 43, 44, 0, 7, 8};
+        c.cache({HEARTH_CACHE_RECURRENT, 2, 0, 0, 0, 0, 0, 0, std::max(1, (n_tap - 1) * width)}, 6);
+        c.tables[0].state_read = {2, -1, 0};
+        c.tables[0].state_write = {3, 4, 5};
+        for (int32_t slot = 0; slot < 12; ++slot) c.pages[0][slot].k = random_rows(random, HEARTH_FORMAT_F32, c.caches[0].state_width);
+        const int32_t x = c.input({.n_group = 3, .group_width = width}, random.normals(static_cast<std::size_t>(n_token * 3 * width)));
+        const int32_t y = c.output({.group_width = width});
+        const int32_t w = c.weight(Format::F32, HEARTH_USE_VECTOR, {width, n_tap}, random.normals(static_cast<std::size_t>(width * n_tap)));
+        hearth_node& node = c.node(HEARTH_OP_SHORT_CONV, {x}, {y}, {w});
+        node.cache_group = 0, node.cache_layer = 1;
+        compare("taps " + std::to_string(n_tap), c, 40 * 0x1p-24, true);
+    }
+}
+
+TEST_CASE("stopping after every part and any number of threads give the same bits", "[ops][thread]") {
+    Random random(seed());
+    const AttentionSpec s{.n_head = 8, .n_head_kv = 2, .k_width = 32, .v_width = 32, .past = {40, 3}, .fresh = {30, 3}};
+    OpCase c = attention_case(s, random);
+    const int32_t attended = c.outputs[0];
+    const auto matrix = [&](Format format, int64_t out, int64_t in) {
+        return c.weight(format, HEARTH_USE_MATMUL, {out, in}, random.normals(static_cast<std::size_t>(out * in), 0.1f));
+    };
+    const int32_t a = c.output({.group_width = 300}), b = c.output({.group_width = 300}), d = c.output({.group_width = 300});
+    const int32_t e = c.output({.n_group = 2, .group_width = 128});
+    const int32_t w1 = matrix(Format::Q4_0, 300, 256), w2 = matrix(Format::Q4_K, 300, 256), w3 = matrix(Format::F32, 256, 300);
+    c.node(HEARTH_OP_LINEAR, {attended}, {a}, {w1}).p.scale.scale = 1;
+    c.node(HEARTH_OP_LINEAR, {attended}, {b}, {w2}).p.scale.scale = 1;
+    c.node(HEARTH_OP_GLU, {a, b}, {d}).p.act = {HEARTH_ACT_SILU, 0, 0};
+    c.node(HEARTH_OP_LINEAR, {d}, {e}, {w3}).p.scale.scale = 1;
+    c.node(HEARTH_OP_ROPE, {e}, {e}).p.rope = {HEARTH_ROPE_HALVES, 64, 0, {}, 10000, 1, 0, 1, 0, 0};
+    c.node(HEARTH_OP_NORM, {e}, {e}).p.norm = {HEARTH_NORM_RMS, 1e-6f, 0};
+    for (const Candidate& candidate : cpu_levels()) {
+        INFO(candidate.name << " seed " << seed());
+        const Outcome once = candidate.run(c);
+        REQUIRE(once.error == "");
+        CHECK(once.n_pause == 0);
+        for (const int32_t n_thread : {1, 2, 3})
+            for (const bool stop : {false, true}) {
+                const Outcome again = candidate.run(c, {n_thread, stop && n_thread == 1});
+                REQUIRE(again.error == "");
+                CHECK(again.value == once.value);
+                if (stop && n_thread == 1) CHECK(again.n_pause > 20);
+            }
+    }
+}
