@@ -1,4 +1,5 @@
 """Builds the training text and the held-out questions; a document is a list of (role, text, weight in the loss)."""
+import bisect
 import random
 import zlib
 
@@ -66,11 +67,10 @@ def reading_turns(rng, held_out=False):
             return [(f"{story['text']} {question}", answer)]
 
 
-def question_turns(rng):
+def question_turns(rng, mix):
     """One to four questions of any category."""
-    names = list(MAKERS)
-    shares = [MAKERS[n][1] for n in names]
-    return [draw_question(rng, c) for c in rng.choices(names, shares, k=rng.choice([1, 1, 2, 3, 4]))]
+    shares = [MIXES[mix][1].get(name, share) for name, (_, share) in MAKERS.items()]
+    return [draw_question(rng, c) for c in rng.choices(list(MAKERS), shares, k=rng.choice([1, 1, 2, 3, 4]))]
 
 
 def talk_turns(rng):
@@ -99,25 +99,36 @@ def sums(rng):
     return parts or sums(rng)
 
 
-def make_document(rng):
-    """One document of the training text, by the shares of its kinds."""
-    dice = rng.random()
-    if dice < 0.08:
+KINDS = ["story", "told story", "reading", "sums", "talk", "talk first", "talk last", "story last", "questions"]
+# name -> (for each kind but the last the share of the documents up to it, shares of questions unlike those of MAKERS)
+MIXES = {
+    "broad": ([0.06, 0.20, 0.22, 0.36, 0.40, 0.44, 0.48, 0.50], {}),
+    "recall": ([0.05, 0.23, 0.28, 0.31, 0.33, 0.36, 0.39, 0.41],
+               {"who has": 14, "where is": 14, "gives": 8, "word problems": 8, "yes or no": 8, "who is taller": 6,
+                "compare numbers": 6, "minus": 7, "plus": 5, "times": 2, "opposites": 3, "calendar": 3, "facts": 3,
+                "compare animals": 4}),
+}
+
+
+def make_document(rng, mix):
+    """One document of the training text, by the shares of its kinds in the mix."""
+    kind = KINDS[bisect.bisect(MIXES[mix][0], rng.random())]
+    if kind == "story":
         return [("text", draw_story(rng)["text"], 1)]
-    if dice < 0.24:
+    if kind == "told story":
         return chat(rng, story_turns(rng))
-    if dice < 0.30:
+    if kind == "reading":
         return chat(rng, reading_turns(rng))
-    if dice < 0.46:
+    if kind == "sums":
         return sums(rng)
-    if dice < 0.50:
+    if kind == "talk":
         return chat(rng, talk_turns(rng))
-    turns = question_turns(rng)
-    if dice < 0.54:
+    turns = question_turns(rng, mix)
+    if kind == "talk first":
         turns = talk_turns(rng) + turns
-    elif dice < 0.58:
+    elif kind == "talk last":
         turns += talk_turns(rng)
-    elif dice < 0.62:
+    elif kind == "story last":
         turns += story_turns(rng)
     return chat(rng, turns)
 

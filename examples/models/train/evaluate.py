@@ -55,7 +55,7 @@ def story_faults(story, kind, obj, words):
 def known_words(s):
     """All words of a large sample of the training text, in lower case."""
     rng = random.Random(s["seed"])
-    texts = (text for _ in range(5000) for _, text, _ in make_document(rng))
+    texts = (text for _ in range(5000) for _, text, _ in make_document(rng, "broad"))
     return {w for text in texts for w in re.findall(r"[a-z]+", text.lower())}
 
 

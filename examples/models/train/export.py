@@ -21,7 +21,7 @@ def model_fields(s):
     """What the file says about the model and its shape."""
     return [
         ("general.architecture", STRING, "llama"), ("general.type", STRING, "model"),
-        ("general.name", STRING, "Hearth Demo"), ("general.size_label", STRING, "2.6M"),
+        ("general.name", STRING, "Hearth Demo"), ("general.size_label", STRING, "2.1M"),
         ("general.license", STRING, "MIT"), ("general.languages", ARRAY, (STRING, ["en"])),
         ("general.description", STRING, "A very small chat and story model that ships with Hearth. It was trained on text "
          "made by examples/models/train: stories, questions about small worlds, and sums under 100."),

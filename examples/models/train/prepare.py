@@ -1,4 +1,5 @@
 """Generates the corpus once: merges.json (tokenizer), tokens.npy, weights.npy and users.txt (what users say) in a folder."""
+from array import array
 import json
 import pathlib
 import random
@@ -22,20 +23,19 @@ def prepare(folder, settings):
     if (folder / "tokens.npy").exists():
         return
     rng = random.Random(settings["seed"])
-    sample = [text for _ in range(settings["n_tokenizer_documents"]) for _, text, _ in make_document(rng)]
+    sample = [text for _ in range(settings["n_tokenizer_documents"]) for _, text, _ in make_document(rng, "broad")]
     merges = train_merges(sample, settings["n_vocab"] - 256 - len(SPECIALS))
     (folder / "merges.json").write_text(json.dumps(merges))
     tokenizer = load_tokenizer(folder, settings)
-    n_token = settings["n_corpus_token"]
-    tokens, weights = np.zeros(n_token + 4096, np.int16), np.zeros(n_token + 4096, np.uint8)
-    said, n = set(), 0
-    while n < n_token:
-        parts = make_document(rng)
-        said.update(user_texts(parts))
-        ids, w = encode_document(tokenizer, parts)
-        tokens[n:n + len(ids)], weights[n:n + len(ids)] = ids, w
-        n += len(ids)
-    np.save(folder / "weights.npy", weights[:n_token])
+    tokens, weights, said = array("h"), array("b"), set()
+    for mix, n_token in settings["corpus"]:
+        while len(tokens) < n_token:
+            parts = make_document(rng, mix)
+            said.update(user_texts(parts))
+            ids, w = encode_document(tokenizer, parts)
+            tokens.extend(ids)
+            weights.extend(w)
+    np.save(folder / "weights.npy", np.array(weights))
     (folder / "users.txt").write_text("\n".join(sorted(said)) + "\n")
-    np.save(folder / "tokens.npy", tokens[:n_token])
-    print(f"corpus: {n_token} tokens, {len(said)} different user texts, {len(merges)} merges")
+    np.save(folder / "tokens.npy", np.array(tokens))
+    print(f"corpus: {len(tokens)} tokens, {len(said)} different user texts, {len(merges)} merges")

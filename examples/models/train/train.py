@@ -17,7 +17,8 @@ import torch  # noqa: E402
 import torch.multiprocessing as mp  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from model import Model  # noqa: E402
+from corpus import BOS, SPECIALS  # noqa: E402
+from model import Model, causal  # noqa: E402
 from optimiser import make_optimisers  # noqa: E402
 from prepare import prepare  # noqa: E402
 
@@ -26,21 +27,31 @@ N_WORKER = 2
 
 
 def rate(step, s):
-    """Share of the peak learning rate: a short rise, a plateau, a straight fall to zero."""
-    return min(1.0, (step + 1) / s["n_warmup"], (s["n_step"] - step) / s["n_decay"])
+    """Share of the peak learning rate: straight lines between the points [step, share] of the settings."""
+    return float(np.interp(step, *zip(*s["schedule"])))
 
 
 def batch(tokens, weights, step, worker, s):
     """Inputs, targets and the mask of targets that count, of one worker: [rows, length] each, pieces of the corpus.
 
-    Sequences are short until the rate falls, which saves attention, and long from there on.
+    Sequences are short for n_short_step steps, which saves attention, and long from there on.
     """
     n = s["n_batch_token"] // N_WORKER
     start = (step * N_WORKER + worker) * n % (len(tokens) - n - 1)
-    length = s["n_sequence_long"] if step >= s["n_step"] - s["n_decay"] else s["n_sequence"]
+    length = s["n_sequence_long"] if step >= s["n_short_step"] else s["n_sequence"]
     x, y, w = tokens[start:start + n], tokens[start + 1:start + n + 1], weights[start + 1:start + n + 1]
     x, y = (torch.from_numpy(v.astype(np.int64)).view(-1, length) for v in (x, y))
     return x, y, torch.from_numpy(w).view(-1, length) > 0
+
+
+def same_document(x, bos):
+    """The causal mask in which a token sees its own document only; x: [row, token] -> [row, 1, token, token].
+
+    It is easy to learn from; the last steps go without it, so that the model gets used to long chats.
+    """
+    document = (x == bos).cumsum(1)
+    other = (document[:, :, None] != document[:, None, :])[:, None]
+    return causal(x.shape[1], 0).masked_fill(other, float("-inf"))
 
 
 def share_out(model, worker):
@@ -57,14 +68,20 @@ def work(worker, model, grads, barrier, folder, s):
     """One of the processes; grads: {name: [N_WORKER, *shape]} in shared memory."""
     torch.set_num_threads(1)
     tokens, weights = np.load(folder / "tokens.npy"), np.load(folder / "weights.npy")
+    bos = s["n_vocab"] - len(SPECIALS) + SPECIALS.index(BOS)
     mine = share_out(model, worker)
     optimisers = make_optimisers(mine, s)
     first = load_checkpoint(folder, worker, model, optimisers)
     barrier.wait()
     start, losses = time.time(), []
     for step in range(first, s["n_step"]):
+        if step == s["look_back_step"]:
+            if worker == 0:
+                model.look_back()
+            barrier.wait()
         x, y, mask = batch(tokens, weights, step, worker, s)
-        loss = F.cross_entropy(model.logits(model(x)[mask]), y[mask])
+        alone = same_document(x, bos) if step < s["n_alone_step"] else None
+        loss = F.cross_entropy(model.output(model(x, mask=alone)[mask]), y[mask])
         loss.backward()
         for name, p in model.named_parameters():
             grads[name][worker].copy_(p.grad)
@@ -107,7 +124,10 @@ def load_checkpoint(folder, worker, model, optimisers):
         return 0
     state = torch.load(path)
     for optimiser, kept in zip(optimisers, state["optimisers"]):
+        peaks = [group["base_lr"] for group in optimiser.param_groups]
         optimiser.load_state_dict(kept)
+        for group, peak in zip(optimiser.param_groups, peaks):
+            group["base_lr"] = peak
     if worker == 0:
         model.load_state_dict(state["model"])
     return state["step"]
