@@ -132,6 +132,15 @@ hearth_status hearth_runtime_memory(hearth_runtime* runtime, uint64_t* now_bytes
     });
 }
 
+hearth_status hearth_runtime_n_thread(hearth_runtime* runtime, int32_t* out) {
+    return guarded([&]() -> Status {
+        HEARTH_CHECK(need(out, "the output"));
+        HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
+        *out = r->runtime->n_thread();
+        return {};
+    });
+}
+
 hearth_status hearth_model_load(hearth_runtime* runtime, const hearth_source* source, const hearth_model_params* params,
                                 hearth_model** out) {
     return guarded([&]() -> Status {
@@ -187,6 +196,23 @@ hearth_status hearth_model_meta_value(hearth_model* model, const char* key, size
         const MetaValue* value = m->model->source().find(name);
         if (!value) return fail(Code::not_found, "{}: there is no metadata key '{}'", m->model->source().name(), name);
         return write_text(meta_text(*value), buf, cap, size);
+    });
+}
+
+hearth_status hearth_model_tensor(hearth_model* model, size_t index, hearth_tensor_info* out) {
+    return guarded([&]() -> Status {
+        HEARTH_TRY(const auto m, borrow<ModelObject>(model));
+        const auto& all = m->model->source().tensors();
+        if (index >= all.size()) return fail(Code::not_found, "there are {} tensors, none with index {}", all.size(), index);
+        const TensorInfo& tensor = all[index];
+        hearth_tensor_info info{};
+        info.n_dim = tensor.n_dim;
+        fill_text(info.name, tensor.name);
+        const FormatInfo* format = find_format(static_cast<int32_t>(tensor.format));
+        fill_text(info.type, format ? format->name : "?");
+        std::copy_n(tensor.shape, 4, info.shape);
+        info.bytes = tensor.bytes;
+        return write_struct(info, "hearth_tensor_info", out);
     });
 }
 

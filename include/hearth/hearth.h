@@ -121,6 +121,8 @@ typedef struct hearth_device_info {
 HEARTH_API hearth_status hearth_runtime_device(hearth_runtime *runtime, uint32_t index, hearth_device_info *out);
 /* Planned bytes allocated now, and at most so far. Either may be NULL. [F] */
 HEARTH_API hearth_status hearth_runtime_memory(hearth_runtime *runtime, uint64_t *now_bytes, uint64_t *peak_bytes);
+/* Threads that compute, the caller included. [F] */
+HEARTH_API hearth_status hearth_runtime_n_thread(hearth_runtime *runtime, int32_t *out);
 
 /* ---- model ---- */
 /* Where a model comes from: exactly one of path, memory and read. */
@@ -175,6 +177,17 @@ HEARTH_API hearth_status hearth_model_meta_count(hearth_model *model, size_t *ou
 HEARTH_API hearth_status hearth_model_meta_key(hearth_model *model, size_t index, char *buf, size_t cap, size_t *size);
 HEARTH_API hearth_status hearth_model_meta_value(hearth_model *model, const char *key, size_t key_size, char *buf, size_t cap,
                                                  size_t *size);
+
+typedef struct hearth_tensor_info {
+    uint32_t struct_size;
+    int32_t n_dim;
+    char name[128];   /* cut if longer */
+    char type[16];    /* "Q4_0" */
+    int64_t shape[4]; /* slowest first; unused entries are 1 */
+    uint64_t bytes;   /* in the file */
+} hearth_tensor_info;
+/* The i-th tensor of the file; HEARTH_E_NOT_FOUND past the last. [F] */
+HEARTH_API hearth_status hearth_model_tensor(hearth_model *model, size_t index, hearth_tensor_info *out);
 
 /* ---- text ---- */
 enum { HEARTH_TOKENIZE_SPECIAL = 1, /* add BOS, EOS where the model wants them */

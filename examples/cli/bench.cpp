@@ -1,0 +1,179 @@
+// hearth bench: tokens per second of prompts and of generation, alone and several sequences together.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "common.hpp"
+#include "terminal.hpp"
+
+namespace cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int32_t kPage = 32;  // sequences are rounded up to pages
+
+// n_gen == 0: a prompt of n_prompt tokens, in chunks of n_batch; else n_gen tokens on each of n_batch sequences.
+struct Test {
+    int32_t n_prompt = 0, n_gen = 0, n_batch = 1, depth = 0;
+
+    std::string name() const {
+        std::string text = n_gen == 0 ? "pp" + std::to_string(n_prompt) : "tg" + std::to_string(n_gen);
+        if (n_gen > 0 && n_batch > 1) text += "@b" + std::to_string(n_batch);
+        if (depth > 0) text += "@d" + std::to_string(depth);
+        return text;
+    }
+};
+
+std::vector<Test> make_tests(const BenchOptions& o) {
+    std::vector<Test> tests;
+    for (int32_t depth : o.depth) {
+        for (int32_t n : o.n_prompt)
+            if (n > 0) tests.push_back({.n_prompt = n, .n_batch = o.context.n_batch, .depth = depth});
+        for (int32_t n : o.n_gen)
+            for (int32_t b : o.n_seq)
+                if (n > 0) tests.push_back({.n_gen = n, .n_batch = b, .depth = depth});
+    }
+    return tests;
+}
+
+// Tokens without meaning: the speed does not depend on them.
+std::vector<int32_t> some_tokens(int32_t n, int32_t n_vocab) {
+    std::vector<int32_t> tokens(static_cast<std::size_t>(n));
+    uint32_t state = 1;
+    for (int32_t& token : tokens) {
+        state = state * 1664525u + 1013904223u;
+        token = static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(n_vocab));
+    }
+    return tokens;
+}
+
+// One measured run over a context that holds `depth` tokens in each sequence: seconds of the part that counts.
+class Bench {
+  public:
+    static Result<Bench> create(const hearth::Model& model, const BenchOptions& o, const Test& test) {
+        const auto info = model.info();
+        if (!info) return info.error();
+        auto options = context_options(o.context);
+        if (!options) return options.error();
+        const int32_t n_seq = test.n_gen > 0 ? test.n_batch : 1;
+        options->n_ctx = (test.depth + test.n_prompt + test.n_gen + kPage) * n_seq;
+        options->n_batch = std::max({o.context.n_batch, n_seq});
+        options->n_seq_max = n_seq;
+        Bench bench;
+        bench.n_vocab_ = info->n_vocab;
+        bench.chunk_ = o.context.n_batch;
+        auto context = hearth::Context::create(model, *options);
+        if (!context) return context.error();
+        bench.context_ = *std::move(context);
+        return bench;
+    }
+
+    Result<double> seconds(const Test& test) {
+        if (auto filled = fill(test); !filled) return filled.error();
+        const auto tokens = some_tokens(test.n_prompt, n_vocab_);
+        const auto begin = Clock::now();
+        auto done = test.n_gen == 0 ? decode_all(context_, tokens, chunk_) : steps(test);
+        if (!done) return done.error();
+        return std::chrono::duration<double>(Clock::now() - begin).count();
+    }
+
+  private:
+    Result<void> fill(const Test& test) {
+        if (auto cleared = context_.clear(); !cleared || test.depth == 0) return cleared;
+        const auto tokens = some_tokens(test.depth, n_vocab_);
+        if (auto done = decode_all(context_, tokens, chunk_); !done) return done;
+        for (int32_t seq = 1; test.n_gen > 0 && seq < test.n_batch; ++seq)
+            if (auto copied = context_.copy(0, seq); !copied) return copied;
+        return {};
+    }
+    Result<void> steps(const Test& test) {
+        std::vector<int32_t> seq(static_cast<std::size_t>(test.n_batch));
+        for (std::size_t i = 0; i < seq.size(); ++i) seq[i] = static_cast<int32_t>(i);
+        const auto tokens = some_tokens(test.n_gen * test.n_batch, n_vocab_);
+        for (int32_t step = 0; step < test.n_gen; ++step) {
+            hearth::Batch batch;
+            batch.n_token = test.n_batch;
+            batch.token = tokens.data() + std::ptrdiff_t{step} * test.n_batch;
+            batch.seq = seq.data();
+            if (auto done = context_.decode(batch); !done) return done;
+        }
+        return {};
+    }
+
+    hearth::Context context_;
+    int32_t n_vocab_ = 0, chunk_ = 0;
+};
+
+// Tokens per second of every repetition, slowest first; one short run warms up before.
+Result<std::vector<double>> measure(const hearth::Model& model, const BenchOptions& o, const Test& test) {
+    auto bench = Bench::create(model, o, test);
+    if (!bench) return bench.error();
+    Test warm_up = test;
+    warm_up.depth = 0;
+    warm_up.n_prompt = std::min(test.n_prompt, test.n_batch);
+    warm_up.n_gen = std::min(test.n_gen, 2);
+    if (auto warm = bench->seconds(warm_up); !warm) return warm.error();
+    std::vector<double> rates;
+    for (int32_t i = 0; i < o.repetitions; ++i) {
+        const auto seconds = bench->seconds(test);
+        if (!seconds) return seconds.error();
+        const int32_t n = test.n_gen == 0 ? test.n_prompt : test.n_gen * test.n_batch;
+        rates.push_back(n / std::max(*seconds, 1e-9));
+    }
+    std::sort(rates.begin(), rates.end());
+    return rates;
+}
+
+double median(const std::vector<double>& sorted) {
+    const std::size_t n = sorted.size();
+    return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+}
+
+// What the CPU device says of its level: "level v3" -> "v3".
+std::string cpu_level(const hearth::Runtime& runtime) {
+    const auto devices = runtime.devices();
+    if (!devices) return "";
+    for (const hearth_device_info& d : *devices) {
+        const std::string detail = d.detail;
+        const std::size_t at = detail.find("level ");
+        if (std::string_view(d.spec) == "cpu" && at != std::string::npos) return detail.substr(at + 6, detail.find(',', at) - at - 6);
+    }
+    return "";
+}
+
+}  // namespace
+
+int bench(const BenchOptions& o) {
+    CLI_TRY(const auto runtime, make_runtime(o.model));
+    CLI_TRY(const auto model, load_model(runtime, o.model));
+    CLI_TRY(const auto info, model.info());
+    CLI_TRY(const int32_t n_thread, runtime.n_thread());
+    const std::string level = cpu_level(runtime);
+    auto list = nlohmann::ordered_json::array();
+    for (const Test& test : make_tests(o)) {
+        CLI_TRY(const auto rates, measure(model, o, test));
+        list.push_back({{"test", test.name()},
+                        {"n_prompt", test.n_prompt},
+                        {"n_gen", test.n_gen},
+                        {"n_batch", test.n_batch},
+                        {"depth", test.depth},
+                        {"tokens_per_second", {{"median", median(rates)}, {"min", rates.front()}, {"max", rates.back()}}},
+                        {"threads", n_thread},
+                        {"device", info.device},
+                        {"cpu_level", level},
+                        {"model", std::filesystem::path(o.model.path).filename().string()},
+                        {"model_bytes", info.file_bytes}});
+        char row[160];
+        std::snprintf(row, sizeof row, "%-16s %10.2f tokens/s  (%.2f to %.2f)", test.name().c_str(), median(rates), rates.front(),
+                      rates.back());
+        if (!o.json) std::cout << row << std::endl;
+    }
+    if (o.json) std::cout << list.dump(1) << '\n';
+    return kOk;
+}
+
+}  // namespace cli

@@ -1,0 +1,456 @@
+// The C functions of hearth.h as C++20 values: handles that release themselves, text as std::string, errors as Result.
+//
+// Header-only over the C ABI, so it works with any standard library, with -fno-exceptions and with -fno-rtti. Nothing here throws;
+// only the standard containers may (bad_alloc). Rules that hold for every class:
+//  - A handle is cheap to copy (a reference count) and empty after a move; calls on an empty handle give INVALID_ARGUMENT.
+//  - Thread classes are those of hearth.h: [F] free-threaded, [O] one thread at a time per handle, [S] serialised inside.
+//  - Callbacks are called from inside the function that they were given to, and must not throw.
+#ifndef HEARTH_HPP
+#define HEARTH_HPP
+
+#include <hearth/hearth.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace hearth {
+// An own namespace inside, so that a static libhearth, whose core has classes of the same names, links without a clash.
+inline namespace api {
+
+// What went wrong: the status, and a sentence that names the thing and what to do.
+struct Error {
+    hearth_status status = HEARTH_OK;
+    std::string message;
+    uint64_t bytes_wanted = 0, bytes_free = 0;  // of an OOM or a plan that does not fit
+    uint32_t line = 0, column = 0;              // 1-based place in a text, 0 if none
+    const char* name() const { return hearth_status_name(status); }
+
+    // The record of this thread after a call that returned `status`.
+    static Error last(hearth_status status) {
+        hearth_error e{};
+        e.struct_size = sizeof e;
+        if (hearth_last_error(&e) != HEARTH_OK || e.code != status) return {status, hearth_status_name(status)};
+        return {status, e.message, e.bytes_wanted, e.bytes_free, e.line, e.column};
+    }
+};
+
+// A value, or why there is none. Test it, then read it: *result of a failure is not defined.
+template <class T>
+class [[nodiscard]] Result {
+  public:
+    Result(T value) : value_(std::move(value)) {}
+    Result(Error error) : error_(std::move(error)) {}
+    explicit operator bool() const { return value_.has_value(); }
+    hearth_status status() const { return error_.status; }
+    const Error& error() const { return error_; }
+    T& operator*() & { return *value_; }
+    const T& operator*() const& { return *value_; }
+    T&& operator*() && { return std::move(*value_); }
+    T* operator->() { return &*value_; }
+    const T* operator->() const { return &*value_; }
+
+  private:
+    std::optional<T> value_;
+    Error error_;
+};
+template <>
+class [[nodiscard]] Result<void> {
+  public:
+    Result() = default;
+    Result(Error error) : error_(std::move(error)) {}
+    explicit operator bool() const { return error_.status == HEARTH_OK; }
+    hearth_status status() const { return error_.status; }
+    const Error& error() const { return error_; }
+
+  private:
+    Error error_;
+};
+
+namespace detail {
+
+inline Result<void> result(hearth_status status) {
+    if (status != HEARTH_OK) return Error::last(status);
+    return {};
+}
+template <class T>
+Result<T> result(hearth_status status, T value) {
+    if (status != HEARTH_OK) return Error::last(status);
+    return value;
+}
+template <class T>
+T sized() {
+    T params{};
+    params.struct_size = sizeof params;
+    return params;
+}
+// An info struct that f(T*) fills.
+template <class T, class F>
+Result<T> info(F f) {
+    T out = sized<T>();
+    const hearth_status status = f(&out);
+    return result(status, out);
+}
+// A text that f(buf, cap, &size) writes: once for the length, once for the bytes.
+template <class F>
+Result<std::string> text(F f) {
+    std::string out;
+    std::size_t size = 0;
+    hearth_status status = f(nullptr, 0, &size);
+    if (status == HEARTH_OK && size > 0) {
+        out.resize(size);
+        status = f(out.data(), out.size(), &size);
+    }
+    return result(status, std::move(out));
+}
+using Progress = std::function<bool(uint64_t bytes_done, uint64_t bytes_total)>;
+inline int32_t call_progress(void* user, uint64_t done, uint64_t total) {
+    return (*static_cast<const Progress*>(user))(done, total) ? 0 : 1;
+}
+
+// A counted reference to a C handle.
+template <class H, hearth_status (*kRetain)(H*), hearth_status (*kRelease)(H*)>
+class Handle {
+  public:
+    Handle() = default;
+    explicit Handle(H* owned) : handle_(owned) {}
+    Handle(const Handle& other) : handle_(other.handle_) {
+        if (handle_) kRetain(handle_);
+    }
+    Handle(Handle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Handle& operator=(Handle other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    ~Handle() {
+        if (handle_) kRelease(handle_);
+    }
+    H* get() const { return handle_; }  // for calls of the C ABI; still owned by this
+    explicit operator bool() const { return handle_ != nullptr; }
+
+  private:
+    H* handle_ = nullptr;
+};
+
+}  // namespace detail
+
+// Options are the C structs, sized and zeroed: a field at zero means its default.
+struct RuntimeOptions : hearth_runtime_params {
+    RuntimeOptions() : hearth_runtime_params(detail::sized<hearth_runtime_params>()) {}
+};
+struct ContextOptions : hearth_context_params {
+    ContextOptions() : hearth_context_params(detail::sized<hearth_context_params>()) {}
+};
+struct Batch : hearth_batch {
+    Batch() : hearth_batch(detail::sized<hearth_batch>()) {}
+};
+struct ModelOptions {
+    std::string device = "auto";  // a device spec
+    std::string pre_tokenizer;    // use this one instead of the one that the file names
+    bool vocab_only = false;      // metadata and tokenizer, no weights
+    bool unknown_tensors_warn = false;
+    bool use_mmap = false;
+    detail::Progress progress;    // bytes read so far and in all; false cancels the load
+};
+struct SamplerOptions {
+    std::string preset = "llama.cpp";
+    std::string options;  // "temperature=0.7,top_k=0", over the preset: docs/sampling.md
+    std::optional<uint64_t> seed;
+    std::vector<int32_t> bias_token;
+    std::vector<float> bias;  // of bias_token, as many
+};
+
+namespace detail {
+
+inline hearth_source source(const std::string& path, const ModelOptions& options) {
+    auto s = sized<hearth_source>();
+    s.use_mmap = options.use_mmap ? HEARTH_ON : HEARTH_DEFAULT;
+    s.path = path.c_str();
+    s.path_size = HEARTH_NUL_TERMINATED;
+    return s;
+}
+// Borrows the options.
+inline hearth_model_params params(const ModelOptions& options) {
+    auto p = sized<hearth_model_params>();
+    p.unknown_tensors_warn = options.unknown_tensors_warn ? HEARTH_ON : HEARTH_DEFAULT;
+    p.vocab_only = options.vocab_only ? HEARTH_ON : HEARTH_DEFAULT;
+    p.device = options.device.c_str();
+    p.device_size = HEARTH_NUL_TERMINATED;
+    if (!options.pre_tokenizer.empty()) {
+        p.pre_tokenizer = options.pre_tokenizer.c_str();
+        p.pre_tokenizer_size = HEARTH_NUL_TERMINATED;
+    }
+    if (options.progress) {
+        p.progress = call_progress;
+        p.progress_user = const_cast<Progress*>(&options.progress);
+    }
+    return p;
+}
+
+}  // namespace detail
+
+// Threads, memory, log and devices, shared by the models of a process.
+class Runtime : public detail::Handle<hearth_runtime, hearth_runtime_retain, hearth_runtime_release> {
+  public:
+    using Handle::Handle;
+    static Result<Runtime> create(const RuntimeOptions& options = {}) {
+        hearth_runtime* made = nullptr;
+        const hearth_status status = hearth_runtime_create(&options, &made);
+        return detail::result(status, Runtime(made));
+    }
+    // Every device that this build knows, usable or not. [S]
+    Result<std::vector<hearth_device_info>> devices() const {
+        std::vector<hearth_device_info> all;
+        for (uint32_t i = 0;; ++i) {
+            auto one = detail::info<hearth_device_info>([&](auto* out) { return hearth_runtime_device(get(), i, out); });
+            if (one.status() == HEARTH_E_NOT_FOUND) return all;
+            if (!one) return one.error();
+            all.push_back(*one);
+        }
+    }
+    // Threads that compute, the caller included. [F]
+    Result<int32_t> n_thread() const {
+        int32_t n = 0;
+        const hearth_status status = hearth_runtime_n_thread(get(), &n);
+        return detail::result(status, n);
+    }
+    // Planned bytes allocated now, and at most so far. [F]
+    Result<std::pair<uint64_t, uint64_t>> memory() const {
+        std::pair<uint64_t, uint64_t> bytes;
+        const hearth_status status = hearth_runtime_memory(get(), &bytes.first, &bytes.second);
+        return detail::result(status, bytes);
+    }
+};
+
+// A loaded model: numbers, metadata, text, and weights on a device. [F]
+class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_model_release> {
+  public:
+    using Handle::Handle;
+    // Blocks until the weights are on the device (or, with vocab_only, the headers are read).
+    static Result<Model> load(const Runtime& runtime, const std::string& path, const ModelOptions& options = {}) {
+        return load(runtime, detail::source(path, options), options);
+    }
+    // From memory or callbacks: fill a hearth_source yourself.
+    static Result<Model> load(const Runtime& runtime, const hearth_source& source, const ModelOptions& options = {}) {
+        const hearth_model_params p = detail::params(options);
+        hearth_model* made = nullptr;
+        const hearth_status status = hearth_model_load(runtime.get(), &source, &p, &made);
+        return detail::result(status, Model(made));
+    }
+    Result<hearth_model_info> info() const {
+        return detail::info<hearth_model_info>([&](auto* out) { return hearth_model_get_info(get(), out); });
+    }
+    // Keys and the text form of their values, sorted by key; arrays are cut after 16 entries.
+    Result<std::vector<std::pair<std::string, std::string>>> metadata() const {
+        std::size_t n = 0;
+        if (const hearth_status status = hearth_model_meta_count(get(), &n)) return Error::last(status);
+        std::vector<std::pair<std::string, std::string>> all;
+        for (std::size_t i = 0; i < n; ++i) {
+            auto key = detail::text([&](auto... out) { return hearth_model_meta_key(get(), i, out...); });
+            if (!key) return key.error();
+            auto value = meta(*key);
+            if (!value) return value.error();
+            all.emplace_back(std::move(*key), std::move(*value));
+        }
+        return all;
+    }
+    Result<std::string> meta(std::string_view key) const {
+        return detail::text([&](auto... out) { return hearth_model_meta_value(get(), key.data(), key.size(), out...); });
+    }
+    // Every tensor of the file, in its order.
+    Result<std::vector<hearth_tensor_info>> tensors() const {
+        std::vector<hearth_tensor_info> all;
+        for (std::size_t i = 0;; ++i) {
+            auto one = detail::info<hearth_tensor_info>([&](auto* out) { return hearth_model_tensor(get(), i, out); });
+            if (one.status() == HEARTH_E_NOT_FOUND) return all;
+            if (!one) return one.error();
+            all.push_back(*one);
+        }
+    }
+
+    // flags: HEARTH_TOKENIZE_*.
+    Result<std::vector<int32_t>> tokenize(std::string_view text,
+                                          uint32_t flags = HEARTH_TOKENIZE_SPECIAL | HEARTH_TOKENIZE_PARSE) const {
+        std::vector<int32_t> ids(text.size() + 8);  // a guess; most texts need fewer
+        std::size_t n = 0;
+        hearth_status status = hearth_tokenize(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &n);
+        if (status == HEARTH_OK && n > ids.size()) {
+            ids.resize(n);
+            status = hearth_tokenize(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &n);
+        }
+        ids.resize(n);
+        return detail::result(status, std::move(ids));
+    }
+    // The bytes of one token, perhaps part of a character.
+    Result<std::string> piece(int32_t token, bool special = false) const {
+        return detail::text([&](auto... out) { return hearth_token_piece(get(), token, special ? HEARTH_ON : HEARTH_OFF, out...); });
+    }
+    Result<std::string> detokenize(std::span<const int32_t> tokens, bool special = false) const {
+        return detail::text([&](auto... out) {
+            return hearth_detokenize(get(), tokens.data(), tokens.size(), special ? HEARTH_ON : HEARTH_OFF, out...);
+        });
+    }
+    Result<hearth_vocab_info> vocab() const {
+        return detail::info<hearth_vocab_info>([&](auto* out) { return hearth_vocab_get_info(get(), out); });
+    }
+    Result<bool> is_eog(int32_t token) const {
+        int32_t is = 0;
+        const hearth_status status = hearth_token_is_eog(get(), token, &is);
+        return detail::result(status, is != 0);
+    }
+    // context_json: {"messages": [{"role": "user", "content": "Hello"}], "add_generation_prompt": true}; chat_template: instead
+    // of the model's own.
+    Result<std::string> render_chat(std::string_view context_json, std::string_view chat_template = {}) const {
+        return detail::text([&](auto... out) {
+            return hearth_chat_render(get(), chat_template.data(), chat_template.size(), context_json.data(), context_json.size(), out...);
+        });
+    }
+};
+
+// Sequences of one model and the memory that they attend to. [O], but for cancel().
+class Context : public detail::Handle<hearth_context, hearth_context_retain, hearth_context_release> {
+  public:
+    using Handle::Handle;
+    static Result<Context> create(const Model& model, const ContextOptions& options = {}) {
+        const auto info = model.info();
+        if (!info) return info.error();
+        hearth_context* made = nullptr;
+        const hearth_status status = hearth_context_create(model.get(), &options, &made);
+        Context context(made);
+        context.n_vocab_ = info->n_vocab;
+        return detail::result(status, std::move(context));
+    }
+    // Runs the tokens. A failure, cancellation included, leaves the context as it was.
+    Result<void> decode(const hearth_batch& batch) { return detail::result(hearth_context_decode(get(), &batch)); }
+    // The next tokens of sequence 0; logits for the last one.
+    Result<void> decode(std::span<const int32_t> tokens) {
+        Batch batch;
+        batch.n_token = static_cast<int32_t>(tokens.size());
+        batch.token = tokens.data();
+        return decode(batch);
+    }
+    // The same within a time budget: true while there is work left; then call resume() until it is false, or abandon().
+    Result<bool> decode_for(const hearth_batch& batch, uint64_t budget_us) {
+        int32_t paused = 0;
+        const hearth_status status = hearth_context_decode_for(get(), &batch, budget_us, &paused);
+        return detail::result(status, paused != 0);
+    }
+    Result<bool> resume(uint64_t budget_us) {
+        int32_t paused = 0;
+        const hearth_status status = hearth_context_resume(get(), budget_us, &paused);
+        return detail::result(status, paused != 0);
+    }
+    Result<void> abandon() { return detail::result(hearth_context_abandon(get())); }
+    // Stops the decode that is running, or the next one. [F], also in a signal handler.
+    void cancel() const { hearth_context_cancel(get()); }
+    // Logits of a token of the last decode (-1 = its last output), [n_vocab]; valid until the next decode.
+    Result<std::span<const float>> logits(int32_t batch_index = -1) const {
+        const float* at = nullptr;
+        const hearth_status status = hearth_context_logits(get(), batch_index, &at);
+        return detail::result(status, std::span<const float>(at, at ? static_cast<std::size_t>(n_vocab_) : 0));
+    }
+
+    // Sequences, by positions [begin, end); end < 0 = to the end.
+    Result<void> remove(int32_t seq, int32_t begin = 0, int32_t end = -1) {
+        return detail::result(hearth_sequence_remove(get(), seq, begin, end));
+    }
+    Result<void> copy(int32_t src, int32_t dst, int32_t begin = 0, int32_t end = -1) {
+        return detail::result(hearth_sequence_copy(get(), src, dst, begin, end));
+    }
+    Result<void> keep(int32_t seq) { return detail::result(hearth_sequence_keep(get(), seq)); }
+    Result<void> shift(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
+        return detail::result(hearth_sequence_shift(get(), seq, begin, end, delta));
+    }
+    Result<int32_t> n_token(int32_t seq = 0) const {
+        int32_t n = 0;
+        const hearth_status status = hearth_sequence_range(get(), seq, &n, nullptr, nullptr);
+        return detail::result(status, n);
+    }
+    Result<void> clear() { return detail::result(hearth_context_clear(get())); }
+    // A sequence as bytes with version and checksum, for any context of the same model and cache types.
+    Result<std::string> save(int32_t seq = 0) {
+        return detail::text([&](char* buf, std::size_t cap, std::size_t* size) {
+            return hearth_sequence_save(get(), seq, buf, cap, size);
+        });
+    }
+    Result<void> load(std::string_view state, int32_t seq = 0) {
+        return detail::result(hearth_sequence_load(get(), seq, state.data(), state.size()));
+    }
+
+  private:
+    int32_t n_vocab_ = 0;
+};
+
+// From logits to a token. [O]
+class Sampler : public detail::Handle<hearth_sampler, hearth_sampler_retain, hearth_sampler_release> {
+  public:
+    using Handle::Handle;
+    static Result<Sampler> create(const Model& model, const SamplerOptions& options = {}) {
+        auto p = detail::sized<hearth_sampler_params>();
+        p.has_seed = options.seed.has_value();
+        p.seed = options.seed.value_or(0);
+        p.preset = options.preset.c_str();
+        p.preset_size = HEARTH_NUL_TERMINATED;
+        p.options = options.options.c_str();
+        p.options_size = HEARTH_NUL_TERMINATED;
+        p.n_bias = options.bias_token.size() < options.bias.size() ? options.bias_token.size() : options.bias.size();
+        p.bias_token = options.bias_token.data();
+        p.bias = options.bias.data();
+        hearth_sampler* made = nullptr;
+        const hearth_status status = hearth_sampler_create(model.get(), &p, &made);
+        return detail::result(status, Sampler(made));
+    }
+    // position numbers the choice for the random draw: give each choice of a text its own.
+    Result<int32_t> sample(std::span<const float> logits, uint64_t position) {
+        int32_t token = -1;
+        const hearth_status status = hearth_sampler_sample(get(), logits.data(), logits.size(), position, &token);
+        return detail::result(status, token);
+    }
+    // A token was used; prompt tokens too, if penalties shall see them.
+    Result<void> accept(int32_t token) { return detail::result(hearth_sampler_accept(get(), token)); }
+    Result<void> reset() { return detail::result(hearth_sampler_reset(get())); }
+    Result<uint64_t> seed() const {
+        uint64_t seed = 0;
+        const hearth_status status = hearth_sampler_seed(get(), &seed);
+        return detail::result(status, seed);
+    }
+};
+
+// Natural log probability of a token under the plain softmax of the logits. [F]
+inline Result<float> logprob(std::span<const float> logits, int32_t token) {
+    float value = 0;
+    const hearth_status status = hearth_logprobs(logits.data(), logits.size(), token, &value, nullptr, nullptr, 0);
+    return detail::result(status, value);
+}
+
+// What a model and a context will take, from headers only: no weight is read. [F]
+inline Result<hearth_plan_info> make_plan(const Runtime& runtime, const std::string& path, const ModelOptions& model = {},
+                                          const ContextOptions& context = {}) {
+    const hearth_source source = detail::source(path, model);
+    const hearth_model_params p = detail::params(model);
+    return detail::info<hearth_plan_info>(
+        [&](auto* out) { return hearth_plan_make(runtime.get(), &source, &p, &context, out); });
+}
+
+// Writes a copy of a GGUF file with its matrices in another type, "Q4_0"; it appears when it is complete. [F]
+inline Result<void> quantize(const Runtime& runtime, const std::string& in_path, const std::string& out_path, const std::string& type,
+                             const detail::Progress& progress = {}) {
+    auto p = detail::sized<hearth_quantize_params>();
+    p.type = type.c_str();
+    p.type_size = HEARTH_NUL_TERMINATED;
+    if (progress) {
+        p.progress = detail::call_progress;
+        p.progress_user = const_cast<detail::Progress*>(&progress);
+    }
+    return detail::result(
+        hearth_quantize(runtime.get(), in_path.c_str(), HEARTH_NUL_TERMINATED, out_path.c_str(), HEARTH_NUL_TERMINATED, &p));
+}
+
+}  // namespace api
+}  // namespace hearth
+#endif
