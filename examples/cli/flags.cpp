@@ -14,8 +14,9 @@ namespace cli {
 
 namespace {
 
-const auto kAtLeastOne = CLI::Range(1, 1 << 30);
-const auto kNotNegative = CLI::Range(0, 1 << 30);
+// A whole number in a range; the help then shows just "N".
+CLI::Validator in_range(int32_t low, int32_t high = 1 << 30) { return CLI::Range(low, high).description(""); }
+const CLI::Validator kAtLeastOne = in_range(1), kNotNegative = in_range(0);
 
 void add_threads(CLI::App& app, int32_t* n_threads) {
     app.add_option("-t,--threads", *n_threads, "Threads that compute (default: physical cores)")->check(kNotNegative);
@@ -94,7 +95,7 @@ void add_sampling(CLI::App& app, RunOptions* o) {
     for (const SamplingFlag& flag : kSamplingFlags) {
         app.add_option_function<std::string>(
                flag.flag, [append, flag](const std::string& value) { append(std::string(flag.option) + "=" + value); }, flag.help)
-            ->check(CLI::Number)
+            ->check(CLI::Validator(CLI::Number).description(""))
             ->type_name("NUMBER")
             ->group(group);
     }
@@ -108,7 +109,7 @@ std::function<int()> add_run(CLI::App& app) {
     app.add_flag("-i,--interactive", o->interactive, "Converse through the model's chat template; Ctrl-C stops an answer");
     app.add_flag("--chat", o->chat, "Put the prompt through the model's chat template");
     app.add_option("--system", o->system, "System message of a chat");
-    app.add_option("-n,--predict", o->n_predict, "Tokens to generate at most (default: until the end)")->check(CLI::Range(-1, 1 << 30));
+    app.add_option("-n,--predict", o->n_predict, "Tokens to generate at most (default: until the end)")->check(in_range(-1));
     app.add_flag("--special", o->special, "Print control tokens too");
     add_device(app, &o->model);
     add_context(app, &o->context, "the model's, 4096 at most");

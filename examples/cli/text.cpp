@@ -11,7 +11,7 @@ int tokenize(const TokenizeOptions& o) {
     CLI_TRY(const auto runtime, make_runtime(o.model));
     CLI_TRY(const auto model, load_model(runtime, o.model, true));
     CLI_TRY(const std::string text, read_text(o.text));
-    const uint32_t flags = HEARTH_TOKENIZE_PARSE | (o.no_special ? 0u : HEARTH_TOKENIZE_SPECIAL);
+    const uint32_t flags = HEARTH_TOKENIZE_PARSE | (o.no_special ? 0u : uint32_t{HEARTH_TOKENIZE_SPECIAL});
     CLI_TRY(const auto tokens, model.tokenize(text, flags));
     if (!o.json) {
         const char* gap = "";

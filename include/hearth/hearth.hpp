@@ -151,18 +151,18 @@ struct Batch : hearth_batch {
 };
 struct ModelOptions {
     std::string device = "auto";  // a device spec
-    std::string pre_tokenizer;    // use this one instead of the one that the file names
+    std::string pre_tokenizer{};  // use this one instead of the one that the file names
     bool vocab_only = false;      // metadata and tokenizer, no weights
     bool unknown_tensors_warn = false;
     bool use_mmap = false;
-    detail::Progress progress;    // bytes read so far and in all; false cancels the load
+    detail::Progress progress{};  // bytes read so far and in all; false cancels the load
 };
 struct SamplerOptions {
     std::string preset = "llama.cpp";
-    std::string options;  // "temperature=0.7,top_k=0", over the preset: docs/sampling.md
-    std::optional<uint64_t> seed;
-    std::vector<int32_t> bias_token;
-    std::vector<float> bias;  // of bias_token, as many
+    std::string options{};  // "temperature=0.7,top_k=0", over the preset: docs/sampling.md
+    std::optional<uint64_t> seed{};
+    std::vector<int32_t> bias_token{};
+    std::vector<float> bias{};  // of bias_token, as many
 };
 
 namespace detail {
