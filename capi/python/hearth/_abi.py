@@ -142,6 +142,17 @@ class hearth_model_info(Structure):
     ]
 
 
+class hearth_tensor_info(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("n_dim", c_int32),
+        ("name", c_char * 128),
+        ("type", c_char * 16),
+        ("shape", c_int64 * 4),
+        ("bytes", c_uint64),
+    ]
+
+
 class hearth_vocab_info(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -243,6 +254,7 @@ FUNCTIONS = {
     "hearth_runtime_release": (c_int32, [hearth_runtime]),
     "hearth_runtime_device": (c_int32, [hearth_runtime, c_uint32, POINTER(hearth_device_info)]),
     "hearth_runtime_memory": (c_int32, [hearth_runtime, POINTER(c_uint64), POINTER(c_uint64)]),
+    "hearth_runtime_n_thread": (c_int32, [hearth_runtime, POINTER(c_int32)]),
     "hearth_model_load": (c_int32, [hearth_runtime, POINTER(hearth_source), POINTER(hearth_model_params), POINTER(hearth_model)]),
     "hearth_model_retain": (c_int32, [hearth_model]),
     "hearth_model_release": (c_int32, [hearth_model]),
@@ -250,6 +262,7 @@ FUNCTIONS = {
     "hearth_model_meta_count": (c_int32, [hearth_model, POINTER(c_size_t)]),
     "hearth_model_meta_key": (c_int32, [hearth_model, c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
     "hearth_model_meta_value": (c_int32, [hearth_model, c_char_p, c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
+    "hearth_model_tensor": (c_int32, [hearth_model, c_size_t, POINTER(hearth_tensor_info)]),
     "hearth_tokenize": (c_int32, [hearth_model, c_char_p, c_size_t, c_uint32, POINTER(c_int32), c_size_t, POINTER(c_size_t)]),
     "hearth_token_piece": (c_int32, [hearth_model, c_int32, c_uint32, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
     "hearth_detokenize": (c_int32, [hearth_model, POINTER(c_int32), c_size_t, c_uint32, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
