@@ -33,3 +33,9 @@ if(TARGET hearth_cli)
   set_target_properties(hearth_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   install(TARGETS hearth_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+
+# What `pip install ./capi/python` bundles: the library alone, beside the package, under one name (no links in wheels).
+if(DEFINED SKBUILD AND BUILD_SHARED_LIBS)
+  install(FILES $<TARGET_FILE:hearth> DESTINATION . RENAME ${CMAKE_SHARED_LIBRARY_PREFIX}hearth${CMAKE_SHARED_LIBRARY_SUFFIX}
+          COMPONENT python)
+endif()
