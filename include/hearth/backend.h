@@ -43,6 +43,8 @@ enum {
     HEARTH_ACT_GELU_ERF = 2,  /* 0.5 x (1 + erf(x / sqrt 2)) */
     HEARTH_ACT_RELU = 3,
     HEARTH_ACT_RELU2 = 4, /* max(x,0)^2 */
+    /* GELU_TANH of x rounded to half, rounded to half; 0 for x <= -10, x for x >= 10: what models in GGUF were checked with */
+    HEARTH_ACT_GELU_TANH_HALF = 6,
     HEARTH_ACT_SWIGLU_OAI = 5 /* GLU only: g = min(gate, limit), u = clamp(up, -limit, limit): g/(1+exp(-alpha g)) * (u+1) */
 };
 enum { HEARTH_GATE_SOFTMAX = 0, HEARTH_GATE_SIGMOID = 1, HEARTH_GATE_SOFTMAX_SELECTED = 2 /* softmax over the chosen k */ };

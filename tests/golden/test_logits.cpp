@@ -39,6 +39,7 @@ std::vector<float> read_floats(const std::string& path) {
 std::vector<float> run(const std::shared_ptr<Model>& model, const std::vector<int32_t>& tokens, std::size_t step) {
     ContextOptions options;
     options.k_type = options.v_type = HEARTH_FORMAT_F32;
+    options.n_ctx = 512;
     options.n_batch = options.n_output_max = static_cast<int32_t>(tokens.size());
     auto context = Context::make(model, options);
     INFO(error_record().message);

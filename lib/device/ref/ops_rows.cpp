@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "device/ref/decode.hpp"
 #include "device/ref/ref.hpp"
 
 namespace hearth::ref {
@@ -18,8 +19,17 @@ void each(const Work& w, const hearth_value& v, F f) {
             for (int32_t i = 0; i < v.group_width; ++i) f(r, g, i);
 }
 
+double to_nearest_half(double x) {
+    uint16_t half;
+    store_element(HEARTH_FORMAT_F16, &half, 0, static_cast<float>(x));
+    return load_element(HEARTH_FORMAT_F16, &half, 0);
+}
+
 double activate(int32_t kind, double x) {
     switch (kind) {
+        case HEARTH_ACT_GELU_TANH_HALF:
+            if (x <= -10) return 0;
+            return x >= 10 ? x : to_nearest_half(activate(HEARTH_ACT_GELU_TANH, to_nearest_half(x)));
         case HEARTH_ACT_SILU: return x / (1 + std::exp(-x));
         case HEARTH_ACT_GELU_TANH:
             return 0.5 * x * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
