@@ -249,7 +249,8 @@ typedef struct hearth_backend {
 
     /* The bytes that a weight will take, from its description alone. */
     int32_t (*tensor_layout)(hearth_device *device, const hearth_weight *weight, hearth_layout *out, hearth_fault *fault);
-    /* Converts file rows [row_begin, row_begin + n_row) of all n_expert*out rows (vectors are one row) into the layout.
+    /* Converts file rows [row_begin, row_begin + n_row) of all n_expert*out rows into the layout. A VECTOR of two
+     * dimensions has rows too and comes whole.
      * Chunks never cross a matrix and begin at multiples of HEARTH_UPLOAD_ROWS in it; any order, any thread. */
     int32_t (*upload_weight)(hearth_device *device, const hearth_weight *weight, const hearth_layout *layout, hearth_place to,
                              int64_t row_begin, int64_t n_row, const void *rows, hearth_fault *fault);

@@ -36,9 +36,8 @@ void WeightLoader::cut(const Weights& weights) {
 Status WeightLoader::copy(const Chunk& chunk, void* staging) {
     const WeightEntry& entry = weights_->entries()[chunk.entry];
     HEARTH_CHECK(source_.read_rows(*entry.tensor, chunk.row_begin, chunk.n_row, staging));
-    const bool vector = entry.desc.uses == HEARTH_USE_VECTOR;
     return device_.upload_weight(entry.desc, (*layouts_)[chunk.entry], (*places_)[chunk.entry], chunk.row_begin,
-                                 vector ? 1 : chunk.n_row, staging);
+                                 chunk.n_row, staging);
 }
 
 void WeightLoader::part_of(int64_t index, int32_t thread) {

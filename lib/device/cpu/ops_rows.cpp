@@ -137,6 +137,7 @@ Status bind_rows(Builder& builder, const hearth_node& node) {
 }
 
 bool known_act(int32_t kind, bool glu) {
+    if (kind == HEARTH_ACT_GELU_TANH_HALF) return true;
     return kind >= HEARTH_ACT_SILU && kind <= (glu ? HEARTH_ACT_SWIGLU_OAI : HEARTH_ACT_RELU2);
 }
 

@@ -87,6 +87,19 @@ inline Floats gelu_tanh(Floats x) {
     return 0.5f * x * (1.0f + tanh(inner));
 }
 
+// To the nearest half and back, ties to even: 13 bits of a normal number go; below 2^-14 the half's step is 2^-24, which is
+// what adding and subtracting 0.75 rounds to. Values here stay below 16, so nothing overflows.
+inline Floats round_to_half(Floats x) {
+    const Ints bits = floats_to_bits(x), rounded = (bits + 0xfff + ((bits >> 13) & 1)) & ~0x1fff;
+    const Floats magic = splat(0.75f), small = (x + magic) - magic;
+    return abs(x) < 6.103515625e-05f ? small : bits_to_floats(rounded);
+}
+
+inline Floats gelu_tanh_half(Floats x) {
+    const Floats inside = round_to_half(gelu_tanh(round_to_half(x)));
+    return x <= -10.0f ? Floats{} : x >= 10.0f ? x : inside;
+}
+
 inline Floats gelu_erf(Floats x) {
     float v[kLanes];
     store(v, x);
@@ -99,6 +112,7 @@ inline Floats relu(Floats x) { return x > 0.0f ? x : Floats{}; }
 void act(float* y, const float* x, int64_t n, int32_t kind) {
     if (kind == HEARTH_ACT_SILU) map(y, n, [](Floats v, Floats) { return v * sigmoid(v); }, x);
     if (kind == HEARTH_ACT_GELU_TANH) map(y, n, [](Floats v, Floats) { return gelu_tanh(v); }, x);
+    if (kind == HEARTH_ACT_GELU_TANH_HALF) map(y, n, [](Floats v, Floats) { return gelu_tanh_half(v); }, x);
     if (kind == HEARTH_ACT_GELU_ERF) map(y, n, [](Floats v, Floats) { return gelu_erf(v); }, x);
     if (kind == HEARTH_ACT_RELU) map(y, n, [](Floats v, Floats) { return relu(v); }, x);
     if (kind == HEARTH_ACT_RELU2) map(y, n, [](Floats v, Floats) { return relu(v) * relu(v); }, x);
@@ -107,6 +121,7 @@ void act(float* y, const float* x, int64_t n, int32_t kind) {
 void glu(float* y, const float* gate, const float* up, int64_t n, int32_t kind, float alpha, float limit) {
     if (kind == HEARTH_ACT_SILU) map(y, n, [](Floats g, Floats u) { return g * sigmoid(g) * u; }, gate, up);
     if (kind == HEARTH_ACT_GELU_TANH) map(y, n, [](Floats g, Floats u) { return gelu_tanh(g) * u; }, gate, up);
+    if (kind == HEARTH_ACT_GELU_TANH_HALF) map(y, n, [](Floats g, Floats u) { return gelu_tanh_half(g) * u; }, gate, up);
     if (kind == HEARTH_ACT_GELU_ERF) map(y, n, [](Floats g, Floats u) { return gelu_erf(g) * u; }, gate, up);
     if (kind == HEARTH_ACT_RELU) map(y, n, [](Floats g, Floats u) { return relu(g) * u; }, gate, up);
     if (kind == HEARTH_ACT_RELU2) map(y, n, [](Floats g, Floats u) { return relu(g) * relu(g) * u; }, gate, up);
