@@ -84,7 +84,7 @@ void rope(float* y, const float* x, const float* cos_sin, int64_t n_rot, int64_t
 
 inline Floats gelu_tanh(Floats x) {
     const Floats inner = 0.79788456080286535588f * fma(x * x * x, splat(0.044715f), x);
-    return 0.5f * x * (1.0f + tanh(inner));
+    return x * sigmoid(2.0f * inner);  // 1 + tanh would cancel for negative x
 }
 
 // To the nearest half and back, ties to even: 13 bits of a normal number go; below 2^-14 the half's step is 2^-24, which is
