@@ -12,12 +12,12 @@
 #define HEARTH_DECLARE_LEVEL(level)                                        \
     extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;       \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;  \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels_##level; \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_blocks_##level; \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level; \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level; \
     extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level;
 #define HEARTH_LEVEL_KERNELS(level) \
     {&hearth_cpu_row_##level,                                                                       \
-     {&hearth_cpu_dense_##level, &hearth_cpu_panels_##level, &hearth_cpu_blocks_##level},            \
+     {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level},            \
      &hearth_cpu_attention_##level}
 
 #if defined(HEARTH_HAS_LEVEL_generic)

@@ -6,8 +6,8 @@
 
 namespace hearth::cpu {
 
-// Rows are computed in panels of 16. Where a kernel wants it, the rows of a panel are also interleaved in memory, so that a
-// vector register holds the same place of neighbouring rows (see layout.hpp).
+// Matrices are stored in panels of 16 rows, interleaved so that a vector register holds the same place of neighbouring rows
+// (see layout.hpp).
 constexpr int64_t kPanelRows = 16;
 constexpr int64_t kPageTokens = 32;
 constexpr int32_t kFormatSlots = 64;  // format ids are below this
@@ -54,7 +54,6 @@ struct MatmulTask {
 struct MatmulKernel {
     void (*run)(const MatmulTask& task);  // nullptr = this level cannot do the format
     Act act;
-    bool panels;  // wants rows interleaved in panels of 16; otherwise as in the file
 };
 
 struct MatmulKernels {
@@ -107,7 +106,7 @@ struct AttentionKernels {
 
 struct Kernels {
     const RowKernels* row;
-    const MatmulKernels* matmul[3];  // dense, panels, blocks: the first that has the format serves it
+    const MatmulKernels* matmul[3];  // dense, blocks of 32, blocks of 256: each serves its formats
     const AttentionKernels* attention;
 };
 

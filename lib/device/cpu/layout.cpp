@@ -19,17 +19,42 @@ struct Fields {
     Field field[5];
 };
 
-// How the blocks of formats with a panel layout are cut.
+// How the blocks of each format are cut.
 constexpr Fields kFields[] = {
     {Format::F32, 1, {{0, 4, 4}}},
     {Format::F16, 1, {{0, 2, 2}}},
     {Format::BF16, 1, {{0, 2, 2}}},
     {Format::Q4_0, 2, {{0, 2, 2}, {2, 16, 4}}},
+    {Format::Q4_1, 3, {{0, 2, 2}, {2, 2, 2}, {4, 16, 4}}},
+    {Format::Q5_0, 3, {{0, 2, 2}, {2, 4, 4}, {6, 16, 4}}},
+    {Format::Q5_1, 4, {{0, 2, 2}, {2, 2, 2}, {4, 4, 4}, {8, 16, 4}}},
     {Format::Q8_0, 2, {{0, 2, 2}, {2, 32, 4}}},
+    {Format::Q2_K, 4, {{0, 16, 1}, {16, 64, 4}, {80, 2, 2}, {82, 2, 2}}},
+    {Format::Q3_K, 4, {{0, 32, 4}, {32, 64, 4}, {96, 12, 1}, {108, 2, 2}}},
     {Format::Q4_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 128, 4}}},
     {Format::Q5_K, 5, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 32, 4}, {48, 128, 4}}},
     {Format::Q6_K, 4, {{0, 128, 4}, {128, 64, 4}, {192, 16, 1}, {208, 2, 2}}},
+    {Format::IQ4_NL, 2, {{0, 2, 2}, {2, 16, 4}}},
+    {Format::IQ4_XS, 4, {{0, 2, 2}, {2, 2, 2}, {4, 4, 1}, {8, 128, 4}}},
+    {Format::MXFP4, 2, {{0, 1, 1}, {1, 16, 4}}},
 };
+
+constexpr bool covers(const Fields& f) {  // the fields tile the block
+    int32_t end = 0;
+    for (int32_t i = 0; i < f.n_field; ++i) {
+        if (f.field[i].offset != end) return false;
+        end += f.field[i].bytes;
+    }
+    for (const FormatInfo& info : kFormats)
+        if (info.format == f.format) return end == info.block_bytes;
+    return false;
+}
+constexpr bool all_covered() {
+    for (const Fields& f : kFields)
+        if (!covers(f)) return false;
+    return sizeof kFields / sizeof kFields[0] == sizeof kFormats / sizeof kFormats[0];
+}
+static_assert(all_covered());
 
 const Fields* fields_of(int32_t format) {
     for (const Fields& f : kFields)
@@ -109,7 +134,7 @@ Result<hearth_layout> weight_layout(const Kernels& kernels, const hearth_weight&
         if (!kernel) return fail(Code::unsupported_type, "cpu: no matmul kernel for {}", info->name);
         if (weight.uses & HEARTH_USE_VECTOR)
             return fail(Code::unsupported_type, "cpu: a weight cannot be both a vector and a matrix");
-        if (kernel->panels) layout = Layout::panels;
+        layout = Layout::panels;
     } else if (weight.uses & HEARTH_USE_VECTOR) {
         layout = Layout::vector;
     }

@@ -180,7 +180,7 @@ void Builder::prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* s
         step.in[0] = x;
         step.scratch = p.data;
         step.scratch_stride = p.stride;
-        static constexpr MatmulKernel kWants[] = {{nullptr, Act::f32, false}, {nullptr, Act::q8x32, false}, {nullptr, Act::q8x256, false}};
+        static constexpr MatmulKernel kWants[] = {{nullptr, Act::f32}, {nullptr, Act::q8x32}, {nullptr, Act::q8x256}};
         step.matmul = &kWants[kind];
         steps.push_back(step);
     }

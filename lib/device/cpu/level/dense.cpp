@@ -59,9 +59,9 @@ void matmul(const MatmulTask& task) {
 
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_F32] = {matmul<AsF32>, Act::f32, true};
-    table.format[HEARTH_FORMAT_F16] = {matmul<AsF16>, Act::f32, true};
-    table.format[HEARTH_FORMAT_BF16] = {matmul<AsBf16>, Act::f32, true};
+    table.format[HEARTH_FORMAT_F32] = {matmul<AsF32>, Act::f32};
+    table.format[HEARTH_FORMAT_F16] = {matmul<AsF16>, Act::f32};
+    table.format[HEARTH_FORMAT_BF16] = {matmul<AsBf16>, Act::f32};
     return table;
 }
 

@@ -14,14 +14,16 @@ inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask i
     return (reinterpret_cast<Ints>(reinterpret_cast<Words>(codes) >> shift)) & (mask * 0x01010101);
 }
 inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above
-// kLanes bytes as lanes.
-inline Ints load_bytes(const uint8_t* p) {
-    typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
-    return __builtin_convertvector(load<Bytes>(p), Ints);
+// Bit k of every lane, for k = 0..3, as bit `to` of byte k.
+inline Ints spread_bits(Ints nibble, int to) {
+    const Ints spread = nibble | (nibble << 7) | (nibble << 14) | (nibble << 21);
+    return (spread & 0x01010101) << to;
 }
-inline Ints load_signed_bytes(const uint8_t* p) {
-    typedef int8_t Bytes __attribute__((vector_size(kLanes)));
-    return __builtin_convertvector(load<Bytes>(p), Ints);
+// kLanes halves as floats.
+inline Floats halves(const uint8_t* p) {
+    uint16_t h[kLanes];
+    __builtin_memcpy(h, p, sizeof h);
+    return AsF16::get(h);
 }
 inline Ints pair(Ints a, Ints b) { return (a & 0xffff) | (b << 16); }  // two 16-bit factors in a lane
 
@@ -70,28 +72,49 @@ inline Ints finish(Ints partial, Ints factor) { return pair_dot(partial, factor)
 inline Ints finish(Ints partial) { return pair_dot(partial, Ints{} + 0x00010001); }
 #endif
 
-// Adds the sums of signed code * q; kSignedOffset times the sum of q is in it and must come off.
+// Adds factor times the sums of signed code * q; kSignedOffset * factor times the sum of q is in it and must come off.
 #if defined(__AVX512VNNI__)
 constexpr int kSignedOffset = 128;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) { return dot_step(total, codes ^ static_cast<int32_t>(0x80808080), q); }
+inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    return total + finish(dot_step(Ints{}, codes ^ static_cast<int32_t>(0x80808080), q), factor);
+}
 #elif defined(__AVX2__)
 constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
+inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
     const __m256i w = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), w);
-    return total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x)));
+    return total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x)), factor);
 }
 #elif defined(__SSSE3__)
 constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
+inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
     const __m128i w = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), w);
-    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x)));
+    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x)), factor);
 }
 #else
 constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
-    for (int byte = 0; byte < 4; ++byte) total += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
-    return total;
+inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    Ints sums{};
+    for (int byte = 0; byte < 4; ++byte) sums += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
+    return total + sums * factor;
 }
 #endif
+
+// table[index] for every byte; table: [16], indices below 16.
+inline Ints lookup(const int8_t* table, Ints index) {
+#if defined(__AVX512BW__)
+    const __m512i t = _mm512_broadcast_i32x4(load<__m128i>(table));
+    return reinterpret_cast<Ints>(_mm512_shuffle_epi8(t, reinterpret_cast<__m512i>(index)));
+#elif defined(__AVX2__)
+    const __m256i t = _mm256_broadcastsi128_si256(load<__m128i>(table));
+    return reinterpret_cast<Ints>(_mm256_shuffle_epi8(t, reinterpret_cast<__m256i>(index)));
+#elif defined(__SSSE3__)
+    return reinterpret_cast<Ints>(_mm_shuffle_epi8(load<__m128i>(table), reinterpret_cast<__m128i>(index)));
+#else
+    uint8_t bytes[4 * kLanes];
+    store(bytes, index);
+    for (uint8_t& b : bytes) b = static_cast<uint8_t>(table[b]);
+    return loadi(bytes);
+#endif
+}
 
 }  // namespace

@@ -14,6 +14,8 @@
 #define HEARTH_LEVEL_TEXT2(a) #a
 #define HEARTH_LEVEL_TEXT(a) HEARTH_LEVEL_TEXT2(a)
 
+#define HEARTH_INLINE __attribute__((always_inline))
+
 namespace {  // NOLINT: every level has its own copy of everything here
 
 #if defined(__AVX512F__)
@@ -29,14 +31,27 @@ typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
 
+// Calls f(Constant<0>{}) ... f(Constant<n-1>{}): a loop whose index is a constant in every turn.
+template <int i>
+struct Constant {
+    static constexpr int value = i;
+};
+template <int n, int i = 0, class F>
+HEARTH_INLINE inline void unrolled(F f) {
+    if constexpr (i < n) {
+        f(Constant<i>{});
+        unrolled<n, i + 1>(f);
+    }
+}
+
 template <class V, class T>
-inline __attribute__((always_inline)) V load(const T* p) {
+HEARTH_INLINE inline V load(const T* p) {
     V v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
 template <class V, class T>
-inline __attribute__((always_inline)) void store(T* p, V v) {
+HEARTH_INLINE inline void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 inline Floats loadf(const float* p) { return load<Floats>(p); }
@@ -58,6 +73,36 @@ inline Floats bits_to_floats(Ints i) { return reinterpret_cast<Floats>(i); }
 inline Ints floats_to_bits(Floats f) { return reinterpret_cast<Ints>(f); }
 inline Floats abs(Floats a) { return bits_to_floats(floats_to_bits(a) & 0x7fffffff); }
 inline Floats to_floats(Ints i) { return __builtin_convertvector(i, Floats); }
+
+// kLanes bytes or 16-bit words as lanes (spelled out because GCC 12 converts such vectors element by element).
+inline Ints load_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Ints>(_mm512_cvtepu8_epi32(load<__m128i>(p)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
+#elif defined(__SSE4_1__)
+    return reinterpret_cast<Ints>(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(load<int32_t>(p))));
+#else
+    Ints out;
+    for (int i = 0; i < kLanes; ++i) out[i] = p[i];
+    return out;
+#endif
+}
+inline Ints load_signed_bytes(const uint8_t* p) { return (load_bytes(p) << 24) >> 24; }
+inline Ints load_words(const void* words) {
+    const auto* p = static_cast<const uint8_t*>(words);
+#if defined(__AVX512F__)
+    return reinterpret_cast<Ints>(_mm512_cvtepu16_epi32(load<__m256i>(p)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_cvtepu16_epi32(load<__m128i>(p)));
+#elif defined(__SSE4_1__)
+    return reinterpret_cast<Ints>(_mm_cvtepu16_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
+#else
+    Ints out;
+    for (int i = 0; i < kLanes; ++i) out[i] = load<uint16_t>(p + 2 * i);
+    return out;
+#endif
+}
 
 // Nearest integer, ties to even (values below 2^31).
 inline Ints round_to_ints(Floats f) {
@@ -96,8 +141,7 @@ struct AsF32 {
 struct AsBf16 {
     using Stored = uint16_t;
     static inline Floats get(const Stored* p) {
-        const Ints wide = __builtin_convertvector(load<Halves>(p), Ints) << 16;
-        return bits_to_floats(wide);
+        return bits_to_floats(load_words(p) << 16);
     }
     static inline void put(Stored* p, Floats v) {  // nearest even; the values are finite
         const Ints u = floats_to_bits(v);
@@ -113,7 +157,7 @@ struct AsF16 {
 #elif defined(__F16C__)
         return _mm256_cvtph_ps(load<__m128i>(p));
 #else
-        const Ints h = __builtin_convertvector(load<Halves>(p), Ints);
+        const Ints h = load_words(p);
         const Ints sign = (h & 0x8000) << 16, magnitude = h & 0x7fff;
         const Floats scaled = bits_to_floats(magnitude << 13) * 0x1p112f;  // exact, subnormals included
         const Ints special = magnitude > 0x7bff;                          // infinity and NaN

@@ -155,9 +155,9 @@ inline float quantise(int8_t* q, const float* x, int n) {
     const float largest = max_of(top), d = largest / 127.0f;
     const Floats inverse = splat(largest > 0 ? 127.0f / largest : 0.0f);
     for (int i = 0; i < n; i += kLanes) {
-        const Ints code = round_to_ints(loadf(x + i) * inverse);
-        typedef int8_t Bytes __attribute__((vector_size(kLanes)));
-        store(q + i, __builtin_convertvector(code, Bytes));
+        int32_t code[kLanes];
+        store(code, round_to_ints(loadf(x + i) * inverse));
+        for (int k = 0; k < kLanes; ++k) q[i + k] = static_cast<int8_t>(code[k]);
     }
     return d;
 }
