@@ -84,8 +84,9 @@ def piece_text(llama, token):
 
 def logprob_row(llama, token, own, top, offset):
     """One token of a completion's logprobs: OpenAI's parallel lists with one entry each."""
-    best = {piece_text(llama, t): value for t, value in top}
-    best.setdefault(piece_text(llama, token), own)
+    best = {}
+    for other, value in [*top, (token, own)]:  # best first: of tokens with the same text the likelier one stays
+        best.setdefault(piece_text(llama, other), value)
     return {"tokens": [piece_text(llama, token)], "text_offset": [offset], "token_logprobs": [own], "top_logprobs": [best]}
 
 
