@@ -15,10 +15,10 @@ class StopFinder:
         if not self.stops:
             return piece
         text = self.held + piece
-        found = [at for at in (text.find(stop) for stop in self.stops) if at >= 0]
-        if found:
+        found = [(at + len(stop), at) for at, stop in ((text.find(stop), stop) for stop in self.stops) if at >= 0]
+        if found:  # the one that is complete first, so that the cut into tokens does not matter
             self.stopped, self.held = True, b""
-            return text[:min(found)]
+            return text[:min(found)[1]]
         keep = max(self.overlap(text, stop) for stop in self.stops)
         self.held = text[len(text) - keep:]
         return text[:len(text) - keep]
