@@ -41,7 +41,7 @@ int report(const Answer& answer, bool interactive) {
 
 // Reads messages until the input ends; each answer joins the conversation, also one that Ctrl-C cut short.
 int converse(const RunOptions& o, const hearth::Model& model, Generator& generator, Json messages) {
-    std::string line = o.prompt.given ? o.prompt.text : std::string();
+    CLI_TRY(std::string line, read_text(o.prompt));  // the first message, if -p or -f gives one
     bool ready = o.prompt.given;
     for (;;) {
         if (!ready && stdin_is_terminal()) std::cerr << "> " << std::flush;

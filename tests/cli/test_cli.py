@@ -102,6 +102,8 @@ class Alphabet(Case):
         self.assertEqual(self.ok("run", "-m", self.model, "--chat", "-p", "x", "--greedy").out, "yz\n")
         done = self.ok("run", "-m", self.model, "-i", "--greedy", stdin="v\nx\n")
         self.assertEqual(done.out, "wxyz\nyz\n")
+        done = self.ok("run", "-m", self.model, "-i", "-p", "w", "--greedy", stdin="x\n")
+        self.assertEqual(done.out, "xyz\nyz\n")
 
     def test_a_seed_gives_the_same_text_and_a_hot_sampler_different_ones(self):
         def text(seed):
@@ -212,6 +214,25 @@ class Alphabet(Case):
                 self.assertLess(out.stat().st_size, self.model.stat().st_size / 2)
                 self.assertEqual(self.ok("run", "-m", out, "-p", "t", "--greedy").out, "uvwxyz\n")
                 self.assertIn(kind, json.loads(self.ok("inspect", out, "--json").out)["types"])
+
+
+class Examples(Case):
+    """examples/generate.c and examples/chat.cpp, beside the program."""
+
+    def example(self, name, *arguments, stdin=""):
+        program = pathlib.Path(PROGRAM).with_name(name + pathlib.Path(PROGRAM).suffix)
+        return subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=300)
+
+    def test_generate(self):
+        done = self.example("generate", self.model, "a")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "bcdefghijklmnopqrstuvwxyz\n", ""))
+        done = self.example("generate", self.folder / "none.gguf", "a")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("none.gguf", done.stderr)
+
+    def test_chat(self):
+        done = self.example("chat", self.model, stdin="x\nw\n")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "> yz\n> xyz\n> ", ""))
 
 
 class Failures(Case):
