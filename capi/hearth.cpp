@@ -41,17 +41,21 @@ const LayerHparams& attention_layer(const Hparams& h) {
 hearth_model_info model_info(const Model& model) {
     hearth_model_info info{};
     const Hparams& h = model.hparams();
-    info.n_vocab = h.n_vocab;
-    info.n_ctx_train = h.n_ctx_train;
-    info.n_embd = h.n_embd;
-    info.n_layer = h.n_layer;
-    info.n_head = attention_layer(h).n_head;
-    info.n_head_kv = attention_layer(h).n_head_kv;
-    info.n_pos_axis = h.n_pos_axis();
+    if (h.arch) {
+        info.n_vocab = h.n_vocab;
+        info.n_ctx_train = h.n_ctx_train;
+        info.n_embd = h.n_embd;
+        info.n_layer = h.n_layer;
+        info.n_head = attention_layer(h).n_head;
+        info.n_head_kv = attention_layer(h).n_head_kv;
+        info.n_pos_axis = h.n_pos_axis();
+    } else if (model.vocab()) {
+        info.n_vocab = model.vocab()->n_token();
+    }
     info.n_parameter = model.n_parameter();
     info.file_bytes = model.file_bytes();
     info.weight_bytes = model.weight_bytes();
-    fill_text(info.architecture, h.arch->name);
+    fill_text(info.architecture, model.architecture());
     fill_text(info.description, model.description());
     if (model.loaded()) fill_text(info.device, model.device().spec());
     info.has_vocab = model.vocab() != nullptr;
@@ -221,6 +225,7 @@ hearth_status hearth_plan_make(hearth_runtime* runtime, const hearth_source* sou
     return guarded([&]() -> Status {
         HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
         HEARTH_TRY(const ModelOptions options, model_options(model_params));
+        if (options.vocab_only) return fail(Code::invalid_argument, "vocab_only loads no weights: there is nothing to plan");
         HEARTH_TRY(const ContextOptions context, context_options(context_params));
         HEARTH_TRY(auto tensors, open_source(source));
         HEARTH_TRY(const auto model, Model::open(r->runtime, std::move(tensors), options));

@@ -142,7 +142,7 @@ typedef struct hearth_source {
 typedef struct hearth_model_params {
     uint32_t struct_size;
     uint32_t unknown_tensors_warn; /* HEARTH_ON: load a model with tensors that nothing uses, and log their names */
-    uint32_t vocab_only;           /* HEARTH_ON: metadata and tokenizer, no weights */
+    uint32_t vocab_only;           /* HEARTH_ON: metadata and tokenizer, no weights; any architecture, unknown numbers are 0 */
     uint32_t reserved;
     const char *device; /* a device spec: "auto" (default), "cpu", "ref" */
     size_t device_size;

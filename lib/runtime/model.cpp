@@ -20,7 +20,9 @@ Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std
     model->runtime_ = std::move(runtime);
     model->source_ = std::move(source);
     HEARTH_CHECK(model->read_vocab(options));
-    HEARTH_TRY(model->hparams_, read_hparams(*model->source_));
+    Result<Hparams> hparams = read_hparams(*model->source_);
+    if (!hparams && !options.vocab_only) return hparams.failure();
+    if (hparams) model->hparams_ = *std::move(hparams);
     if (options.vocab_only) return model;
     HEARTH_TRY(Weights weights,
                Weights::match(*model->source_, model->hparams_, {.unknown_tensors_warn = options.unknown_tensors_warn}));
@@ -90,6 +92,12 @@ uint64_t Model::n_parameter() const {
     return n;
 }
 
+std::string Model::architecture() const {
+    const MetaValue* name = source_->find("general.architecture");
+    const auto* text = name ? std::get_if<std::string>(name) : nullptr;
+    return text ? *text : "unknown";
+}
+
 std::string Model::description() const {
     // The format that holds most of the bytes speaks for the file.
     std::map<Format, uint64_t> bytes;
@@ -99,7 +107,7 @@ std::string Model::description() const {
         if (n > bytes[most]) most = format;
     const double n = static_cast<double>(n_parameter());
     const std::string size = n >= 1e9 ? fmt::format("{:.1f}B", n / 1e9) : fmt::format("{:.1f}M", n / 1e6);
-    return fmt::format("{} {} {}", hparams_.arch->name, size, find_format(static_cast<int32_t>(most))->name);
+    return fmt::format("{} {} {}", architecture(), size, find_format(static_cast<int32_t>(most))->name);
 }
 
 }  // namespace hearth

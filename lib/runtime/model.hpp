@@ -29,7 +29,8 @@ struct ModelOptions {
 
 class Model {
   public:
-    // Reads headers only: numbers, the match of tensors and slots, the tokenizer.
+    // Reads headers only: numbers, the match of tensors and slots, the tokenizer. With vocab_only a file without tensors, or of an
+    // architecture that is not supported, opens too; its hparams() are empty, with no arch, where they cannot be read.
     static Result<std::shared_ptr<Model>> open(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
                                                const ModelOptions& options);
     // Then the weights, unless vocab_only.
@@ -50,7 +51,8 @@ class Model {
     uint64_t weight_bytes() const { return weight_bytes_; }  // on the device, from tensor_layout
     uint64_t file_bytes() const;                             // of all tensors in the file
     uint64_t n_parameter() const;
-    std::string description() const;  // "llama 1.2B Q4_0"
+    std::string architecture() const;  // what the file says, supported or not
+    std::string description() const;   // "llama 1.2B Q4_0"
 
     // Where each weight of the graphs lives: for the bindings of a compiled graph.
     const std::vector<hearth_place>& weight_places() const { return places_; }

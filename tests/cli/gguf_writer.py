@@ -66,10 +66,10 @@ def tensors(endless):
         yield f"blk.0.{name}.weight", (columns, rows), matrix(rows, columns, [])
 
 
-def metadata():
+def metadata(architecture):
     tokens, types = vocabulary()
     return [
-        entry("general.architecture", STRING, "llama"),
+        entry("general.architecture", STRING, architecture),
         entry("general.name", STRING, "alphabet"),
         entry("llama.context_length", U32, 256),
         entry("llama.embedding_length", U32, N_VOCAB),
@@ -89,10 +89,10 @@ def metadata():
     ]
 
 
-def write(path, endless=False, type_id=0):
+def write(path, endless=False, type_id=0, architecture="llama", with_tensors=True):
     """type_id: what every tensor claims to be; only 0, F32, is true."""
-    entries, infos, data = metadata(), b"", b""
-    all_tensors = list(tensors(endless))
+    entries, infos, data = metadata(architecture), b"", b""
+    all_tensors = list(tensors(endless)) if with_tensors else []
     for name, shape, raw in all_tensors:
         infos += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
         infos += struct.pack("<IQ", type_id, len(data))

@@ -176,6 +176,14 @@ class Alphabet(Case):
         self.assertEqual((ffn["shape"], ffn["bytes"]), ([32, 288], 32 * 288 * 4))
         self.assertIn("general.name = alphabet", self.ok("inspect", self.model).out)
 
+    def test_a_file_with_a_tokenizer_alone_and_an_unknown_architecture_can_be_read(self):
+        other = self.folder / "other.gguf"
+        gguf_writer.write(other, architecture="steam", with_tensors=False)
+        self.assertEqual(self.ok("tokenize", "-m", other, "-p", "ab").out, self.ok("tokenize", "-m", self.model, "-p", "ab").out)
+        shown = json.loads(self.ok("inspect", other, "--json").out)
+        self.assertEqual((shown["architecture"], shown["n_vocab"], shown["tensors"]), ("steam", gguf_writer.N_VOCAB, []))
+        self.fails(1, "run", "-m", other, "-p", "a", says="steam")
+
     def test_plan_adds_up(self):
         p = json.loads(self.ok("plan", "-m", self.model, "--device", "cpu", "--ctx", "256", "--json").out)
         parts = ("weight_bytes", "cache_bytes", "activation_bytes", "scratch_bytes", "output_bytes")
@@ -297,6 +305,16 @@ class Fixtures(Case):
             with self.subTest(device=device, level=level):
                 done = self.ok("run", "-m", model, "-p", want["prompt"], "-n", "100", "--greedy", "--device", device, level=level)
                 self.assertEqual(done.out, want["greedy_100_tokens"] + "\n")
+
+    def test_real_vocabularies_without_weights(self):
+        for name in ("llama-spm", "bert-bge", "gpt-2", "qwen2"):
+            with self.subTest(name=name):
+                file = fixture(f"vocab/{name}.gguf")
+                texts = fixture(f"vocab/{name}.gguf.inp").read_text("utf-8").split("\n__ggml_vocab_test__\n")
+                want = fixture(f"vocab/{name}.gguf.out").read_text().splitlines()
+                for i in (0, 5):
+                    got = self.ok("tokenize", "-m", file, "--no-special", "-f", "-", stdin=texts[i]).out
+                    self.assertEqual(got.split(), want[i].split())
 
     def test_stories_perplexity(self):
         model, text = fixture("model/stories260K.gguf"), fixture("text/tinystories.txt")
