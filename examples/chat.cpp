@@ -7,8 +7,8 @@
 namespace {
 
 // One answer: what the context does not hold yet is run, then tokens come until the model ends its turn.
-hearth::Result<std::string> answer(const hearth::Model& model, hearth::Context& context, hearth::Sampler& sampler,
-                                   const nlohmann::json& messages) {
+hearth::Result<std::string> answer(const hearth::Model& model, hearth::Context& context,
+                                   hearth::Sampler& sampler, const nlohmann::json& messages) {
     const nlohmann::json chat = {{"messages", messages}, {"add_generation_prompt", true}};
     const auto prompt = model.render_chat(chat.dump());
     if (!prompt) return prompt.error();

@@ -16,7 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int32_t kPage = 32;  // sequences are rounded up to pages
 
-// n_gen == 0: a prompt of n_prompt tokens, in chunks of n_batch; else n_gen tokens on each of n_batch sequences.
+// n_gen == 0: a prompt of n_prompt tokens, in chunks of n_batch; else n_gen tokens on each of n_batch
+// sequences.
 struct Test {
     int32_t n_prompt = 0, n_gen = 0, n_batch = 1, depth = 0;
 
@@ -51,7 +52,8 @@ std::vector<int32_t> some_tokens(int32_t n, int32_t n_vocab) {
     return tokens;
 }
 
-// One measured run over a context that holds `depth` tokens in each sequence: seconds of the part that counts.
+// One measured run over a context that holds `depth` tokens in each sequence: seconds of the part that
+// counts.
 class Bench {
   public:
     static Result<Bench> create(const hearth::Model& model, const BenchOptions& o, const Test& test) {
@@ -140,7 +142,8 @@ std::string cpu_level(const hearth::Runtime& runtime) {
     for (const hearth_device_info& d : *devices) {
         const std::string detail = d.detail;
         const std::size_t at = detail.find("level ");
-        if (std::string_view(d.spec) == "cpu" && at != std::string::npos) return detail.substr(at + 6, detail.find(',', at) - at - 6);
+        if (std::string_view(d.spec) == "cpu" && at != std::string::npos)
+            return detail.substr(at + 6, detail.find(',', at) - at - 6);
     }
     return "";
 }
@@ -161,15 +164,16 @@ int bench(const BenchOptions& o) {
                         {"n_gen", test.n_gen},
                         {"n_batch", test.n_batch},
                         {"depth", test.depth},
-                        {"tokens_per_second", {{"median", median(rates)}, {"min", rates.front()}, {"max", rates.back()}}},
+                        {"tokens_per_second",
+                         {{"median", median(rates)}, {"min", rates.front()}, {"max", rates.back()}}},
                         {"threads", n_thread},
                         {"device", info.device},
                         {"cpu_level", level},
                         {"model", std::filesystem::path(o.model.path).filename().string()},
                         {"model_bytes", info.file_bytes}});
         char row[160];
-        std::snprintf(row, sizeof row, "%-16s %10.2f tokens/s  (%.2f to %.2f)", test.name().c_str(), median(rates), rates.front(),
-                      rates.back());
+        std::snprintf(row, sizeof row, "%-16s %10.2f tokens/s  (%.2f to %.2f)", test.name().c_str(),
+                      median(rates), rates.front(), rates.back());
         if (!o.json) std::cout << row << std::endl;
     }
     if (o.json) std::cout << list.dump(1) << '\n';

@@ -66,7 +66,8 @@ Result<hearth::ContextOptions> context_options(const ContextFlags& flags, const 
     options.n_ctx = flags.n_ctx;
     options.n_batch = flags.n_batch;
     const std::string kv = flags.kv.empty() ? default_kv : flags.kv;
-    if (kv != "f16" && kv != "f32") return bad(HEARTH_E_INVALID_ARGUMENT, "--kv " + kv + ": known are f16 and f32");
+    if (kv != "f16" && kv != "f32")
+        return bad(HEARTH_E_INVALID_ARGUMENT, "--kv " + kv + ": known are f16 and f32");
     options.type_k = options.type_v = kv == "f32" ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16;
     return options;
 }
@@ -75,7 +76,8 @@ Result<std::string> read_text(const TextFlags& flags) {
     if (flags.file.empty()) return flags.text;
     if (flags.file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
     std::error_code no_folder;
-    if (std::filesystem::is_directory(flags.file, no_folder)) return bad(HEARTH_E_IO, flags.file + ": is a folder, not a text");
+    if (std::filesystem::is_directory(flags.file, no_folder))
+        return bad(HEARTH_E_IO, flags.file + ": is a folder, not a text");
     std::ifstream file(flags.file, std::ios::binary);
     if (!file) return bad(HEARTH_E_NOT_FOUND, flags.file + ": cannot be opened");
     std::string text(std::istreambuf_iterator<char>(file), {});
@@ -89,7 +91,8 @@ Result<void> write_file(const std::string& path, std::span<const float> values) 
     {
         std::ofstream file(part, std::ios::binary);
         if (!file) return bad(HEARTH_E_IO, path + ": cannot be written");
-        file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+        file.write(reinterpret_cast<const char*>(values.data()),
+                   static_cast<std::streamsize>(values.size_bytes()));
         file.close();
         if (!file) {
             std::filesystem::remove(part, error);

@@ -19,12 +19,14 @@ CLI::Validator in_range(int32_t low, int32_t high = 1 << 30) { return CLI::Range
 const CLI::Validator kAtLeastOne = in_range(1), kNotNegative = in_range(0);
 
 void add_threads(CLI::App& app, int32_t* n_threads) {
-    app.add_option("-t,--threads", *n_threads, "Threads that compute (default: physical cores)")->check(kNotNegative);
+    app.add_option("-t,--threads", *n_threads, "Threads that compute (default: physical cores)")
+        ->check(kNotNegative);
 }
 
 void add_model(CLI::App& app, ModelFlags* flags) {
     app.add_option("-m,--model", flags->path, "GGUF file (the first one of a split model)")->required();
-    app.add_option("--pre-tokenizer", flags->pre_tokenizer, "Use this pre-tokenizer instead of the one that the file names");
+    app.add_option("--pre-tokenizer", flags->pre_tokenizer,
+                   "Use this pre-tokenizer instead of the one that the file names");
     app.add_flag("--mmap", flags->use_mmap, "Map the file instead of reading it");
     app.add_flag("-v,--verbose", flags->verbose, "Log to stderr");
 }
@@ -35,9 +37,12 @@ void add_device(CLI::App& app, ModelFlags* flags) {
 }
 
 void add_context(CLI::App& app, ContextFlags* flags, const std::string& default_ctx) {
-    app.add_option("-c,--ctx", flags->n_ctx, "Tokens that the context holds (default: " + default_ctx + ")")->check(kAtLeastOne);
-    app.add_option("--batch", flags->n_batch, "Tokens of one step at most (default: 512)")->check(kAtLeastOne);
-    app.add_option("--kv", flags->kv, "Type of cached keys and values: f16 (default) or f32")->check(CLI::IsMember({"f16", "f32"}));
+    app.add_option("-c,--ctx", flags->n_ctx, "Tokens that the context holds (default: " + default_ctx + ")")
+        ->check(kAtLeastOne);
+    app.add_option("--batch", flags->n_batch, "Tokens of one step at most (default: 512)")
+        ->check(kAtLeastOne);
+    app.add_option("--kv", flags->kv, "Type of cached keys and values: f16 (default) or f32")
+        ->check(CLI::IsMember({"f16", "f32"}));
 }
 
 // -p TEXT or -f FILE, not both.
@@ -86,30 +91,42 @@ constexpr SamplingFlag kSamplingFlags[] = {
 
 void add_sampling(CLI::App& app, RunOptions* o) {
     const std::string group = "Sampling";
-    app.add_option("--preset", o->preset, "llama.cpp (default), llama-cpp-python, llama-cpp-python-chat, koboldcpp or greedy")
+    app.add_option("--preset", o->preset,
+                   "llama.cpp (default), llama-cpp-python, llama-cpp-python-chat, koboldcpp or greedy")
         ->group(group);
-    app.add_flag_callback("--greedy", [o] { o->preset = "greedy"; }, "Always the likeliest token: --preset greedy")->group(group);
-    app.add_option_function<uint64_t>("-s,--seed", [o](uint64_t seed) { o->seed = seed; }, "Seed (default: a new one each time)")
+    app.add_flag_callback(
+           "--greedy", [o] { o->preset = "greedy"; }, "Always the likeliest token: --preset greedy")
         ->group(group);
-    const auto append = [o](const std::string& pair) { o->sampling += (o->sampling.empty() ? "" : ",") + pair; };
+    app.add_option_function<uint64_t>(
+           "-s,--seed", [o](uint64_t seed) { o->seed = seed; }, "Seed (default: a new one each time)")
+        ->group(group);
+    const auto append = [o](const std::string& pair) {
+        o->sampling += (o->sampling.empty() ? "" : ",") + pair;
+    };
     for (const SamplingFlag& flag : kSamplingFlags) {
         app.add_option_function<std::string>(
-               flag.flag, [append, flag](const std::string& value) { append(std::string(flag.option) + "=" + value); }, flag.help)
+               flag.flag,
+               [append, flag](const std::string& value) { append(std::string(flag.option) + "=" + value); },
+               flag.help)
             ->check(CLI::Validator(CLI::Number).description(""))
             ->type_name("NUMBER")
             ->group(group);
     }
-    app.add_option_function<std::string>("--sampling", append, "Any options: \"name=value,...\"")->type_name("LIST")->group(group);
+    app.add_option_function<std::string>("--sampling", append, "Any options: \"name=value,...\"")
+        ->type_name("LIST")
+        ->group(group);
 }
 
 std::function<int()> add_run(CLI::App& app) {
     auto o = std::make_shared<RunOptions>();
     add_model(app, &o->model);
     add_text(app, &o->prompt, "-p,--prompt", "Text to go on from (with --chat: the message)");
-    app.add_flag("-i,--interactive", o->interactive, "Converse through the model's chat template; Ctrl-C stops an answer");
+    app.add_flag("-i,--interactive", o->interactive,
+                 "Converse through the model's chat template; Ctrl-C stops an answer");
     app.add_flag("--chat", o->chat, "Put the prompt through the model's chat template");
     app.add_option("--system", o->system, "System message of a chat");
-    app.add_option("-n,--predict", o->n_predict, "Tokens to generate at most (default: until the end)")->check(in_range(-1));
+    app.add_option("-n,--predict", o->n_predict, "Tokens to generate at most (default: until the end)")
+        ->check(in_range(-1));
     app.add_flag("--special", o->special, "Print control tokens too");
     add_device(app, &o->model);
     add_context(app, &o->context, "the model's, 4096 at most");
@@ -120,12 +137,27 @@ std::function<int()> add_run(CLI::App& app) {
 std::function<int()> add_bench(CLI::App& app) {
     auto o = std::make_shared<BenchOptions>();
     add_model(app, &o->model);
-    app.add_option("-p,--prompt", o->n_prompt, "Prompt lengths; 0 for none")->delimiter(',')->check(kNotNegative)->capture_default_str();
-    app.add_option("-n,--predict", o->n_gen, "Tokens to generate; 0 for none")->delimiter(',')->check(kNotNegative)->capture_default_str();
-    app.add_option("-b,--sequences", o->n_seq, "Sequences that generate together")->delimiter(',')->check(kAtLeastOne)->capture_default_str();
-    app.add_option("-d,--depth", o->depth, "Tokens in the cache before")->delimiter(',')->check(kNotNegative)->capture_default_str();
-    app.add_option("-r,--repetitions", o->repetitions, "Runs of each test")->check(kAtLeastOne)->capture_default_str();
-    app.add_option("--batch", o->context.n_batch, "Tokens of one prompt step (default: 512)")->check(kAtLeastOne);
+    app.add_option("-p,--prompt", o->n_prompt, "Prompt lengths; 0 for none")
+        ->delimiter(',')
+        ->check(kNotNegative)
+        ->capture_default_str();
+    app.add_option("-n,--predict", o->n_gen, "Tokens to generate; 0 for none")
+        ->delimiter(',')
+        ->check(kNotNegative)
+        ->capture_default_str();
+    app.add_option("-b,--sequences", o->n_seq, "Sequences that generate together")
+        ->delimiter(',')
+        ->check(kAtLeastOne)
+        ->capture_default_str();
+    app.add_option("-d,--depth", o->depth, "Tokens in the cache before")
+        ->delimiter(',')
+        ->check(kNotNegative)
+        ->capture_default_str();
+    app.add_option("-r,--repetitions", o->repetitions, "Runs of each test")
+        ->check(kAtLeastOne)
+        ->capture_default_str();
+    app.add_option("--batch", o->context.n_batch, "Tokens of one prompt step (default: 512)")
+        ->check(kAtLeastOne);
     app.add_option("--kv", o->context.kv, "f16 (default) or f32")->check(CLI::IsMember({"f16", "f32"}));
     add_device(app, &o->model);
     add_json(app, &o->json);
@@ -161,7 +193,8 @@ std::function<int()> add_perplexity(CLI::App& app) {
     add_context(app, &o->context, "512; the length of a window, at least 3");
     add_json(app, &o->json);
     app.parse_complete_callback([o] {
-        if (o->context.n_ctx < 3) throw CLI::ValidationError("--ctx", "a window of fewer than 3 tokens scores nothing");
+        if (o->context.n_ctx < 3)
+            throw CLI::ValidationError("--ctx", "a window of fewer than 3 tokens scores nothing");
     });
     return [o] { return perplexity(*o); };
 }
@@ -216,11 +249,13 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 int parse_and_run(int argc, char** argv) {
-    CLI::App app("Hearth runs language models. Results go to stdout, all else to stderr.\n"
-                 "Exit codes: 0 done, 1 the work failed (one sentence on stderr), 2 wrong usage.",
-                 "hearth");
+    CLI::App app(
+        "Hearth runs language models. Results go to stdout, all else to stderr.\n"
+        "Exit codes: 0 done, 1 the work failed (one sentence on stderr), 2 wrong usage.",
+        "hearth");
     const uint32_t version = hearth_version();
-    app.set_version_flag("--version", "hearth " + std::to_string(version >> 16) + "." + std::to_string(version & 0xffff));
+    app.set_version_flag("--version",
+                         "hearth " + std::to_string(version >> 16) + "." + std::to_string(version & 0xffff));
     app.require_subcommand(1);
     std::vector<std::pair<CLI::App*, std::function<int()>>> commands;
     for (const Command& command : kCommands) {

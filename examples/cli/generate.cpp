@@ -13,12 +13,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 }  // namespace
 
-Result<Generator> Generator::create(hearth::Model model, hearth::Context context, hearth::Sampler sampler, int32_t n_batch,
-                                    bool special) {
+Result<Generator> Generator::create(hearth::Model model, hearth::Context context, hearth::Sampler sampler,
+                                    int32_t n_batch, bool special) {
     Generator g;
     g.model_ = std::move(model);
     g.context_ = std::move(context);
@@ -28,7 +30,8 @@ Result<Generator> Generator::create(hearth::Model model, hearth::Context context
     return g;
 }
 
-// A Ctrl-C that came too late for the last answer would cancel this one's first decode: then it is simply run again.
+// A Ctrl-C that came too late for the last answer would cancel this one's first decode: then it is simply run
+// again.
 Result<void> Generator::decode(std::span<const int32_t> tokens, const InterruptGuard& guard) {
     auto done = context_.decode(tokens);
     if (!done && done.status() == HEARTH_E_CANCELLED && !guard.interrupted()) done = context_.decode(tokens);
@@ -69,7 +72,8 @@ Result<bool> Generator::next(Answer& answer, Utf8Output& out, const InterruptGua
 }
 
 Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_predict) {
-    if (prompt.empty()) return Error{HEARTH_E_INVALID_ARGUMENT, "the prompt has no tokens: there is nothing to go on from"};
+    if (prompt.empty())
+        return Error{HEARTH_E_INVALID_ARGUMENT, "the prompt has no tokens: there is nothing to go on from"};
     Answer answer;
     const InterruptGuard guard(context_);
     if (auto taken = take_prompt(prompt); !taken) return taken.error();
@@ -99,10 +103,13 @@ Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_pred
 }
 
 std::string speed_text(const Answer& a) {
-    const auto rate = [](std::size_t n, double seconds) { return seconds > 0 ? static_cast<double>(n) / seconds : 0.0; };
+    const auto rate = [](std::size_t n, double seconds) {
+        return seconds > 0 ? static_cast<double>(n) / seconds : 0.0;
+    };
     char text[160];
-    std::snprintf(text, sizeof text, "prompt %d tokens, %.1f tokens/s; answer %zu tokens, %.1f tokens/s", a.n_prompt,
-                  rate(static_cast<std::size_t>(a.n_prompt), a.prompt_seconds), a.tokens.size(), rate(a.tokens.size(), a.seconds));
+    std::snprintf(text, sizeof text, "prompt %d tokens, %.1f tokens/s; answer %zu tokens, %.1f tokens/s",
+                  a.n_prompt, rate(static_cast<std::size_t>(a.n_prompt), a.prompt_seconds), a.tokens.size(),
+                  rate(a.tokens.size(), a.seconds));
     return text;
 }
 

@@ -7,8 +7,8 @@ namespace cli {
 
 struct Answer {
     std::vector<int32_t> tokens;
-    std::string text;            // all bytes, also those of an incomplete character
-    int32_t n_prompt = 0;        // tokens that had to be run
+    std::string text;      // all bytes, also those of an incomplete character
+    int32_t n_prompt = 0;  // tokens that had to be run
     double prompt_seconds = 0, seconds = 0;
     bool interrupted = false, full = false;  // why it ended, else the model's own end or n_predict
 };
@@ -17,10 +17,10 @@ struct Answer {
 class Generator {
   public:
     // special: print control tokens too.
-    static Result<Generator> create(hearth::Model model, hearth::Context context, hearth::Sampler sampler, int32_t n_batch,
-                                    bool special);
-    // Makes the context hold exactly `prompt` (what it holds already is reused), then generates at most n_predict tokens
-    // (negative: no limit) to stdout.
+    static Result<Generator> create(hearth::Model model, hearth::Context context, hearth::Sampler sampler,
+                                    int32_t n_batch, bool special);
+    // Makes the context hold exactly `prompt` (what it holds already is reused), then generates at most
+    // n_predict tokens (negative: no limit) to stdout.
     Result<Answer> answer(std::span<const int32_t> prompt, int32_t n_predict);
 
   private:

@@ -16,8 +16,8 @@ using Json = nlohmann::json;
 
 Json message(const char* role, const std::string& content) { return {{"role", role}, {"content", content}}; }
 
-// The tokens of a conversation through the model's chat template; with BOS in front where the model wants one, whether or not
-// the template writes it.
+// The tokens of a conversation through the model's chat template; with BOS in front where the model wants
+// one, whether or not the template writes it.
 Result<std::vector<int32_t>> chat_tokens(const hearth::Model& model, const Json& messages) {
     const Json context = {{"messages", messages}, {"add_generation_prompt", true}};
     const auto text = model.render_chat(context.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -64,7 +64,8 @@ Result<hearth::Context> make_context(const RunOptions& o, const hearth::Model& m
     const auto info = model.info();
     if (!info) return info.error();
     if (options->n_ctx == 0) {
-        options->n_ctx = info->n_ctx_train > 0 ? std::min(info->n_ctx_train, kDefaultContext) : kDefaultContext;
+        options->n_ctx =
+            info->n_ctx_train > 0 ? std::min(info->n_ctx_train, kDefaultContext) : kDefaultContext;
     }
     return hearth::Context::create(model, *options);
 }
@@ -89,7 +90,8 @@ int generate(const RunOptions& o, const hearth::Model& model, Generator& generat
 }  // namespace
 
 int run(const RunOptions& o) {
-    if (!o.interactive && !o.prompt.given) return usage("run needs a prompt: -p TEXT, -f FILE, or -i for a conversation");
+    if (!o.interactive && !o.prompt.given)
+        return usage("run needs a prompt: -p TEXT, -f FILE, or -i for a conversation");
     CLI_TRY(const auto runtime, make_runtime(o.model));
     CLI_TRY(const auto model, load_model(runtime, o.model));
     hearth::SamplerOptions sampling;
@@ -99,7 +101,8 @@ int run(const RunOptions& o) {
     auto sampler = hearth::Sampler::create(model, sampling);
     if (!sampler) return usage(sampler.error().message);
     CLI_TRY(auto context, make_context(o, model));
-    CLI_TRY(auto generator, Generator::create(model, std::move(context), *std::move(sampler), o.context.n_batch, o.special));
+    CLI_TRY(auto generator,
+            Generator::create(model, std::move(context), *std::move(sampler), o.context.n_batch, o.special));
     return generate(o, model, generator);
 }
 

@@ -35,11 +35,12 @@ std::optional<std::vector<int32_t>> parse_tokens(const std::string& text) {
 
 // Runs the tokens from an empty cache and gives f(i, logits) for every i in [begin, end).
 template <class F>
-Result<void> each_logits(hearth::Context& context, std::span<const int32_t> tokens, std::size_t n_batch, std::size_t begin,
-                         std::size_t end, F f) {
+Result<void> each_logits(hearth::Context& context, std::span<const int32_t> tokens, std::size_t n_batch,
+                         std::size_t begin, std::size_t end, F f) {
     if (auto cleared = context.clear(); !cleared) return cleared;
     std::vector<uint8_t> want(tokens.size());
-    std::fill(want.begin() + static_cast<std::ptrdiff_t>(begin), want.begin() + static_cast<std::ptrdiff_t>(end), uint8_t{1});
+    std::fill(want.begin() + static_cast<std::ptrdiff_t>(begin),
+              want.begin() + static_cast<std::ptrdiff_t>(end), uint8_t{1});
     for (std::size_t at = 0; at < tokens.size(); at += n_batch) {
         hearth::Batch batch;
         const std::size_t n = std::min(n_batch, tokens.size() - at);
@@ -57,7 +58,8 @@ Result<void> each_logits(hearth::Context& context, std::span<const int32_t> toke
     return {};
 }
 
-Result<hearth::Context> make_context(const ContextFlags& flags, const hearth::Model& model, std::size_t n_token, const char* kv) {
+Result<hearth::Context> make_context(const ContextFlags& flags, const hearth::Model& model,
+                                     std::size_t n_token, const char* kv) {
     auto options = context_options(flags, kv);
     if (!options) return options.error();
     options->n_ctx = std::max(options->n_ctx, static_cast<int32_t>(n_token));
@@ -73,8 +75,9 @@ struct Score {
 };
 
 // The second half of each window is scored; its first token is BOS where the model adds one.
-Result<Score> score_windows(hearth::Context& context, const hearth_vocab_info& vocab, std::vector<int32_t> ids, std::size_t n_ctx,
-                            std::size_t n_window, std::size_t n_batch) {
+Result<Score> score_windows(hearth::Context& context, const hearth_vocab_info& vocab,
+                            std::vector<int32_t> ids, std::size_t n_ctx, std::size_t n_window,
+                            std::size_t n_batch) {
     Score score;
     ProgressBar bar("perplexity");
     for (std::size_t w = 0; w < n_window; ++w) {
@@ -87,7 +90,8 @@ Result<Score> score_windows(hearth::Context& context, const hearth_vocab_info& v
             ++score.n;
             return {};
         };
-        if (auto done = each_logits(context, window, n_batch, n_ctx / 2, n_ctx - 1, used); !done) return done.error();
+        if (auto done = each_logits(context, window, n_batch, n_ctx / 2, n_ctx - 1, used); !done)
+            return done.error();
         bar.show(w + 1, n_window);
     }
     return score;
@@ -99,7 +103,8 @@ int logits(const LogitsOptions& o) {
     if (!o.tokens.given) return usage("logits needs token ids: --tokens \"1 2 3\" or -f FILE");
     CLI_TRY(const std::string text, read_text(o.tokens));
     const auto tokens = parse_tokens(text);
-    if (!tokens || tokens->empty()) return usage("--tokens takes ids apart by spaces or commas, for example \"1 2 3\"");
+    if (!tokens || tokens->empty())
+        return usage("--tokens takes ids apart by spaces or commas, for example \"1 2 3\"");
     CLI_TRY(const auto runtime, make_runtime(o.model));
     CLI_TRY(const auto model, load_model(runtime, o.model));
     CLI_TRY(auto context, make_context(o.context, model, tokens->size(), "f16"));
@@ -108,7 +113,8 @@ int logits(const LogitsOptions& o) {
         all.insert(all.end(), row.begin(), row.end());
         return {};
     };
-    CLI_CHECK(each_logits(context, *tokens, static_cast<std::size_t>(o.context.n_batch), 0, tokens->size(), keep));
+    CLI_CHECK(
+        each_logits(context, *tokens, static_cast<std::size_t>(o.context.n_batch), 0, tokens->size(), keep));
     CLI_CHECK(write_file(o.out_path, all));
     return kOk;
 }
@@ -122,20 +128,22 @@ int perplexity(const PerplexityOptions& o) {
     CLI_TRY(auto ids, model.tokenize(text, HEARTH_TOKENIZE_SPECIAL));
     std::size_t n_window = ids.size() / n_ctx;
     if (n_window == 0)
-        return failed({HEARTH_E_INVALID_ARGUMENT, "the text has " + std::to_string(ids.size()) + " tokens, fewer than one window of " +
-                                                      std::to_string(n_ctx) + "; use a longer text or a smaller --ctx"});
+        return failed({HEARTH_E_INVALID_ARGUMENT,
+                       "the text has " + std::to_string(ids.size()) + " tokens, fewer than one window of " +
+                           std::to_string(n_ctx) + "; use a longer text or a smaller --ctx"});
     if (o.n_window > 0) n_window = std::min(n_window, static_cast<std::size_t>(o.n_window));
     CLI_TRY(const auto vocab, model.vocab());
     CLI_TRY(auto context, make_context(o.context, model, n_ctx, "f16"));
     const auto n_batch = static_cast<std::size_t>(o.context.n_batch);
     CLI_TRY(const Score score, score_windows(context, vocab, std::move(ids), n_ctx, n_window, n_batch));
     if (o.json) {
-        const nlohmann::json line = {{"perplexity", score.value()}, {"n_token", score.n}, {"n_window", n_window}, {"n_ctx", n_ctx}};
+        const nlohmann::json line = {
+            {"perplexity", score.value()}, {"n_token", score.n}, {"n_window", n_window}, {"n_ctx", n_ctx}};
         std::cout << line.dump() << '\n';
     } else {
         char line[96];
-        std::snprintf(line, sizeof line, "perplexity %.4f (%zu windows of %zu, %lld tokens scored)", score.value(), n_window, n_ctx,
-                      static_cast<long long>(score.n));
+        std::snprintf(line, sizeof line, "perplexity %.4f (%zu windows of %zu, %lld tokens scored)",
+                      score.value(), n_window, n_ctx, static_cast<long long>(score.n));
         std::cout << line << '\n';
     }
     return kOk;

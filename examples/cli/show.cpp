@@ -13,7 +13,9 @@ namespace {
 // Keeps the order in which keys are written.
 using Json = nlohmann::ordered_json;
 
-void print(const Json& json) { std::cout << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n'; }
+void print(const Json& json) {
+    std::cout << json.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
+}
 
 void line(const std::string& label, const std::string& value) {
     std::cout << label << std::string(label.size() < 22 ? 22 - label.size() : 1, ' ') << value << '\n';
@@ -49,18 +51,29 @@ std::map<std::string, std::pair<int64_t, uint64_t>> count_types(const Tensors& t
 Json inspect_json(const hearth_model_info& info, const Metadata& metadata, const Tensors& tensors) {
     Json meta = Json::object(), list = Json::array(), types = Json::object();
     for (const auto& [key, value] : metadata) meta[key] = value;
-    for (const auto& [name, type] : count_types(tensors)) types[name] = {{"n_tensor", type.first}, {"bytes", type.second}};
+    for (const auto& [name, type] : count_types(tensors))
+        types[name] = {{"n_tensor", type.first}, {"bytes", type.second}};
     for (const hearth_tensor_info& t : tensors) {
         Json shape = Json::array();
         for (int32_t i = 0; i < t.n_dim; ++i) shape.push_back(t.shape[i]);
         list.push_back({{"name", t.name}, {"type", t.type}, {"shape", shape}, {"bytes", t.bytes}});
     }
-    return {{"architecture", info.architecture}, {"description", info.description}, {"n_parameter", info.n_parameter},
-            {"file_bytes", info.file_bytes},     {"n_vocab", info.n_vocab},         {"n_ctx_train", info.n_ctx_train},
-            {"n_embd", info.n_embd},             {"n_layer", info.n_layer},         {"n_head", info.n_head},
-            {"n_head_kv", info.n_head_kv},       {"n_pos_axis", info.n_pos_axis},   {"has_vocab", info.has_vocab != 0},
-            {"has_chat_template", info.has_chat_template != 0},                     {"types", types},
-            {"metadata", meta},                  {"tensors", list}};
+    return {{"architecture", info.architecture},
+            {"description", info.description},
+            {"n_parameter", info.n_parameter},
+            {"file_bytes", info.file_bytes},
+            {"n_vocab", info.n_vocab},
+            {"n_ctx_train", info.n_ctx_train},
+            {"n_embd", info.n_embd},
+            {"n_layer", info.n_layer},
+            {"n_head", info.n_head},
+            {"n_head_kv", info.n_head_kv},
+            {"n_pos_axis", info.n_pos_axis},
+            {"has_vocab", info.has_vocab != 0},
+            {"has_chat_template", info.has_chat_template != 0},
+            {"types", types},
+            {"metadata", meta},
+            {"tensors", list}};
 }
 
 void inspect_text(const hearth_model_info& info, const Metadata& metadata, const Tensors& tensors) {
@@ -80,7 +93,8 @@ void inspect_text(const hearth_model_info& info, const Metadata& metadata, const
     std::cout << "\ntensors\n";
     for (const hearth_tensor_info& t : tensors) {
         char row[256];
-        std::snprintf(row, sizeof row, "  %-40s %-8s %-24s %s", t.name, t.type, shape_text(t).c_str(), bytes_text(t.bytes).c_str());
+        std::snprintf(row, sizeof row, "  %-40s %-8s %-24s %s", t.name, t.type, shape_text(t).c_str(),
+                      bytes_text(t.bytes).c_str());
         std::cout << row << '\n';
     }
 }
@@ -129,7 +143,9 @@ int plan(const PlanOptions& o) {
     line("outputs", bytes_text(p.output_bytes));
     line("total", bytes_text(p.total_bytes));
     const bool known = p.available_bytes > 0;
-    line("available", known ? bytes_text(p.available_bytes) + " after a reserve of " + bytes_text(p.reserve_bytes) : "unknown");
+    line("available",
+         known ? bytes_text(p.available_bytes) + " after a reserve of " + bytes_text(p.reserve_bytes)
+               : "unknown");
     line("fits", p.fits ? "yes" : "no");
     line("largest context", std::to_string(p.n_ctx_fits));
     return kOk;
@@ -140,12 +156,18 @@ int devices(const DevicesOptions& o) {
     CLI_TRY(const auto all, runtime.devices());
     Json list = Json::array();
     for (const hearth_device_info& d : all) {
-        list.push_back({{"spec", d.spec}, {"name", d.name}, {"detail", d.detail}, {"unavailable", d.unavailable},
-                        {"total_bytes", d.total_bytes}, {"free_bytes", d.free_bytes}});
+        list.push_back({{"spec", d.spec},
+                        {"name", d.name},
+                        {"detail", d.detail},
+                        {"unavailable", d.unavailable},
+                        {"total_bytes", d.total_bytes},
+                        {"free_bytes", d.free_bytes}});
         if (o.json) continue;
-        std::string text = d.unavailable[0] ? std::string("unavailable: ") + d.unavailable : std::string(d.name);
+        std::string text =
+            d.unavailable[0] ? std::string("unavailable: ") + d.unavailable : std::string(d.name);
         if (!d.unavailable[0] && d.detail[0]) text += std::string(", ") + d.detail;
-        if (d.total_bytes > 0) text += ", " + bytes_text(d.free_bytes) + " of " + bytes_text(d.total_bytes) + " free";
+        if (d.total_bytes > 0)
+            text += ", " + bytes_text(d.free_bytes) + " of " + bytes_text(d.total_bytes) + " free";
         line(d.spec, text);
     }
     if (o.json) print(list);

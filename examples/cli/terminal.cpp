@@ -44,7 +44,8 @@ int character_bytes(unsigned char lead) {
     return 0;
 }
 
-// Whether byte i (1..3) may follow: surrogates, overlong forms and values past U+10FFFF are refused at byte 1.
+// Whether byte i (1..3) may follow: surrogates, overlong forms and values past U+10FFFF are refused at
+// byte 1.
 bool may_follow(unsigned char lead, int i, unsigned char byte) {
     unsigned char low = 0x80, high = 0xbf;
     if (i == 1 && lead == 0xe0) low = 0xa0;
@@ -66,12 +67,14 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::show(uint64_t done, uint64_t total) {
-    const uint64_t percent = total > 0 ? static_cast<uint64_t>(100.0 * static_cast<double>(done) / static_cast<double>(total)) : 0;
+    const uint64_t percent =
+        total > 0 ? static_cast<uint64_t>(100.0 * static_cast<double>(done) / static_cast<double>(total)) : 0;
     if (!visible_ || (drawn_ && percent == percent_)) return;
     drawn_ = true;
     percent_ = percent;
     const std::size_t n = static_cast<std::size_t>(percent > 100 ? 100 : percent) * 40 / 100;
-    std::cerr << '\r' << label_ << " [" << std::string(n, '#') << std::string(40 - n, ' ') << "] " << percent << "%" << std::flush;
+    std::cerr << '\r' << label_ << " [" << std::string(n, '#') << std::string(40 - n, ' ') << "] " << percent
+              << "%" << std::flush;
 }
 
 InterruptGuard::InterruptGuard(const hearth::Context& context) {

@@ -12,7 +12,8 @@ namespace cli {
 bool stderr_is_terminal();
 bool stdin_is_terminal();
 
-// One line on stderr, redrawn in steps of a percent and wiped at the end; nothing where stderr is no terminal.
+// One line on stderr, redrawn in steps of a percent and wiped at the end; nothing where stderr is no
+// terminal.
 class ProgressBar {
   public:
     explicit ProgressBar(std::string label);
@@ -38,8 +39,8 @@ class InterruptGuard {
     bool interrupted() const;
 };
 
-// Writes text to stdout in whole characters: the bytes of one that is not complete wait for the next piece, and bytes that are no
-// UTF-8 become U+FFFD.
+// Writes text to stdout in whole characters: the bytes of one that is not complete wait for the next piece,
+// and bytes that are no UTF-8 become U+FFFD.
 class Utf8Output {
   public:
     void write(std::string_view bytes);

@@ -1,9 +1,12 @@
-// The C functions of hearth.h as C++20 values: handles that release themselves, text as std::string, errors as Result.
+// The C functions of hearth.h as C++20 values: handles that release themselves, text as std::string, errors
+// as Result.
 //
-// Header-only over the C ABI, so it works with any standard library, with -fno-exceptions and with -fno-rtti. Nothing here throws;
-// only the standard containers may (bad_alloc). Rules that hold for every class:
-//  - A handle is cheap to copy (a reference count) and empty after a move; calls on an empty handle give INVALID_ARGUMENT.
-//  - Thread classes are those of hearth.h: [F] free-threaded, [O] one thread at a time per handle, [S] serialised inside.
+// Header-only over the C ABI, so it works with any standard library, with -fno-exceptions and with -fno-rtti.
+// Nothing here throws; only the standard containers may (bad_alloc). Rules that hold for every class:
+//  - A handle is cheap to copy (a reference count) and empty after a move; calls on an empty handle give
+//  INVALID_ARGUMENT.
+//  - Thread classes are those of hearth.h: [F] free-threaded, [O] one thread at a time per handle, [S]
+//  serialised inside.
 //  - Callbacks are called from inside the function that they were given to, and must not throw.
 #ifndef HEARTH_HPP
 #define HEARTH_HPP
@@ -20,7 +23,8 @@
 #include <vector>
 
 namespace hearth {
-// An own namespace inside, so that a static libhearth, whose core has classes of the same names, links without a clash.
+// An own namespace inside, so that a static libhearth, whose core has classes of the same names, links
+// without a clash.
 inline namespace api {
 
 // What went wrong: the status, and a sentence that names the thing and what to do.
@@ -35,7 +39,8 @@ struct Error {
     static Error last(hearth_status status) {
         hearth_error e{};
         e.struct_size = sizeof e;
-        if (hearth_last_error(&e) != HEARTH_OK || e.code != status) return {status, hearth_status_name(status)};
+        if (hearth_last_error(&e) != HEARTH_OK || e.code != status)
+            return {status, hearth_status_name(status)};
         return {status, e.message, e.bytes_wanted, e.bytes_free, e.line, e.column};
     }
 };
@@ -207,7 +212,8 @@ class Runtime : public detail::Handle<hearth_runtime, hearth_runtime_retain, hea
     Result<std::vector<hearth_device_info>> devices() const {
         std::vector<hearth_device_info> all;
         for (uint32_t i = 0;; ++i) {
-            auto one = detail::info<hearth_device_info>([&](auto* out) { return hearth_runtime_device(get(), i, out); });
+            auto one = detail::info<hearth_device_info>(
+                [&](auto* out) { return hearth_runtime_device(get(), i, out); });
             if (one.status() == HEARTH_E_NOT_FOUND) return all;
             if (!one) return one.error();
             all.push_back(*one);
@@ -232,11 +238,13 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
   public:
     using Handle::Handle;
     // Blocks until the weights are on the device (or, with vocab_only, the headers are read).
-    static Result<Model> load(const Runtime& runtime, const std::string& path, const ModelOptions& options = {}) {
+    static Result<Model> load(const Runtime& runtime, const std::string& path,
+                              const ModelOptions& options = {}) {
         return load(runtime, detail::source(path, options), options);
     }
     // From memory or callbacks: fill a hearth_source yourself.
-    static Result<Model> load(const Runtime& runtime, const hearth_source& source, const ModelOptions& options = {}) {
+    static Result<Model> load(const Runtime& runtime, const hearth_source& source,
+                              const ModelOptions& options = {}) {
         const hearth_model_params p = detail::params(options);
         hearth_model* made = nullptr;
         const hearth_status status = hearth_model_load(runtime.get(), &source, &p, &made);
@@ -260,13 +268,15 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
         return all;
     }
     Result<std::string> meta(std::string_view key) const {
-        return detail::text([&](auto... out) { return hearth_model_meta_value(get(), key.data(), key.size(), out...); });
+        return detail::text(
+            [&](auto... out) { return hearth_model_meta_value(get(), key.data(), key.size(), out...); });
     }
     // Every tensor of the file, in its order.
     Result<std::vector<hearth_tensor_info>> tensors() const {
         std::vector<hearth_tensor_info> all;
         for (std::size_t i = 0;; ++i) {
-            auto one = detail::info<hearth_tensor_info>([&](auto* out) { return hearth_model_tensor(get(), i, out); });
+            auto one = detail::info<hearth_tensor_info>(
+                [&](auto* out) { return hearth_model_tensor(get(), i, out); });
             if (one.status() == HEARTH_E_NOT_FOUND) return all;
             if (!one) return one.error();
             all.push_back(*one);
@@ -275,10 +285,12 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
 
     // flags: HEARTH_TOKENIZE_*.
     Result<std::vector<int32_t>> tokenize(std::string_view text,
-                                          uint32_t flags = HEARTH_TOKENIZE_SPECIAL | HEARTH_TOKENIZE_PARSE) const {
+                                          uint32_t flags = HEARTH_TOKENIZE_SPECIAL |
+                                                           HEARTH_TOKENIZE_PARSE) const {
         std::vector<int32_t> ids(text.size() + 8);  // a guess; most texts need fewer
         std::size_t n = 0;
-        hearth_status status = hearth_tokenize(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &n);
+        hearth_status status =
+            hearth_tokenize(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &n);
         if (status == HEARTH_OK && n > ids.size()) {
             ids.resize(n);
             status = hearth_tokenize(get(), text.data(), text.size(), flags, ids.data(), ids.size(), &n);
@@ -288,11 +300,14 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
     }
     // The bytes of one token, perhaps part of a character.
     Result<std::string> piece(int32_t token, bool special = false) const {
-        return detail::text([&](auto... out) { return hearth_token_piece(get(), token, special ? HEARTH_ON : HEARTH_OFF, out...); });
+        return detail::text([&](auto... out) {
+            return hearth_token_piece(get(), token, special ? HEARTH_ON : HEARTH_OFF, out...);
+        });
     }
     Result<std::string> detokenize(std::span<const int32_t> tokens, bool special = false) const {
         return detail::text([&](auto... out) {
-            return hearth_detokenize(get(), tokens.data(), tokens.size(), special ? HEARTH_ON : HEARTH_OFF, out...);
+            return hearth_detokenize(get(), tokens.data(), tokens.size(), special ? HEARTH_ON : HEARTH_OFF,
+                                     out...);
         });
     }
     Result<hearth_vocab_info> vocab() const {
@@ -303,11 +318,13 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
         const hearth_status status = hearth_token_is_eog(get(), token, &is);
         return detail::result(status, is != 0);
     }
-    // context_json: {"messages": [{"role": "user", "content": "Hello"}], "add_generation_prompt": true}; chat_template: instead
-    // of the model's own.
-    Result<std::string> render_chat(std::string_view context_json, std::string_view chat_template = {}) const {
+    // context_json: {"messages": [{"role": "user", "content": "Hello"}], "add_generation_prompt": true};
+    // chat_template: instead of the model's own.
+    Result<std::string> render_chat(std::string_view context_json,
+                                    std::string_view chat_template = {}) const {
         return detail::text([&](auto... out) {
-            return hearth_chat_render(get(), chat_template.data(), chat_template.size(), context_json.data(), context_json.size(), out...);
+            return hearth_chat_render(get(), chat_template.data(), chat_template.size(), context_json.data(),
+                                      context_json.size(), out...);
         });
     }
 };
@@ -326,7 +343,9 @@ class Context : public detail::Handle<hearth_context, hearth_context_retain, hea
         return detail::result(status, std::move(context));
     }
     // Runs the tokens. A failure, cancellation included, leaves the context as it was.
-    Result<void> decode(const hearth_batch& batch) { return detail::result(hearth_context_decode(get(), &batch)); }
+    Result<void> decode(const hearth_batch& batch) {
+        return detail::result(hearth_context_decode(get(), &batch));
+    }
     // The next tokens of sequence 0; logits for the last one.
     Result<void> decode(std::span<const int32_t> tokens) {
         Batch batch;
@@ -334,7 +353,8 @@ class Context : public detail::Handle<hearth_context, hearth_context_retain, hea
         batch.token = tokens.data();
         return decode(batch);
     }
-    // The same within a time budget: true while there is work left; then call resume() until it is false, or abandon().
+    // The same within a time budget: true while there is work left; then call resume() until it is false, or
+    // abandon().
     Result<bool> decode_for(const hearth_batch& batch, uint64_t budget_us) {
         int32_t paused = 0;
         const hearth_status status = hearth_context_decode_for(get(), &batch, budget_us, &paused);
@@ -352,7 +372,8 @@ class Context : public detail::Handle<hearth_context, hearth_context_retain, hea
     Result<std::span<const float>> logits(int32_t batch_index = -1) const {
         const float* at = nullptr;
         const hearth_status status = hearth_context_logits(get(), batch_index, &at);
-        return detail::result(status, std::span<const float>(at, at ? static_cast<std::size_t>(n_vocab_) : 0));
+        return detail::result(status,
+                              std::span<const float>(at, at ? static_cast<std::size_t>(n_vocab_) : 0));
     }
 
     // Sequences, by positions [begin, end); end < 0 = to the end.
@@ -398,7 +419,8 @@ class Sampler : public detail::Handle<hearth_sampler, hearth_sampler_retain, hea
         p.preset_size = HEARTH_NUL_TERMINATED;
         p.options = options.options.c_str();
         p.options_size = HEARTH_NUL_TERMINATED;
-        p.n_bias = options.bias_token.size() < options.bias.size() ? options.bias_token.size() : options.bias.size();
+        p.n_bias =
+            options.bias_token.size() < options.bias.size() ? options.bias_token.size() : options.bias.size();
         p.bias_token = options.bias_token.data();
         p.bias = options.bias.data();
         hearth_sampler* made = nullptr;
@@ -408,7 +430,8 @@ class Sampler : public detail::Handle<hearth_sampler, hearth_sampler_retain, hea
     // position numbers the choice for the random draw: give each choice of a text its own.
     Result<int32_t> sample(std::span<const float> logits, uint64_t position) {
         int32_t token = -1;
-        const hearth_status status = hearth_sampler_sample(get(), logits.data(), logits.size(), position, &token);
+        const hearth_status status =
+            hearth_sampler_sample(get(), logits.data(), logits.size(), position, &token);
         return detail::result(status, token);
     }
     // A token was used; prompt tokens too, if penalties shall see them.
@@ -424,12 +447,14 @@ class Sampler : public detail::Handle<hearth_sampler, hearth_sampler_retain, hea
 // Natural log probability of a token under the plain softmax of the logits. [F]
 inline Result<float> logprob(std::span<const float> logits, int32_t token) {
     float value = 0;
-    const hearth_status status = hearth_logprobs(logits.data(), logits.size(), token, &value, nullptr, nullptr, 0);
+    const hearth_status status =
+        hearth_logprobs(logits.data(), logits.size(), token, &value, nullptr, nullptr, 0);
     return detail::result(status, value);
 }
 
 // What a model and a context will take, from headers only: no weight is read. [F]
-inline Result<hearth_plan_info> make_plan(const Runtime& runtime, const std::string& path, const ModelOptions& model = {},
+inline Result<hearth_plan_info> make_plan(const Runtime& runtime, const std::string& path,
+                                          const ModelOptions& model = {},
                                           const ContextOptions& context = {}) {
     const hearth_source source = detail::source(path, model);
     const hearth_model_params p = detail::params(model);
@@ -438,8 +463,8 @@ inline Result<hearth_plan_info> make_plan(const Runtime& runtime, const std::str
 }
 
 // Writes a copy of a GGUF file with its matrices in another type, "Q4_0"; it appears when it is complete. [F]
-inline Result<void> quantize(const Runtime& runtime, const std::string& in_path, const std::string& out_path, const std::string& type,
-                             const detail::Progress& progress = {}) {
+inline Result<void> quantize(const Runtime& runtime, const std::string& in_path, const std::string& out_path,
+                             const std::string& type, const detail::Progress& progress = {}) {
     auto p = detail::sized<hearth_quantize_params>();
     p.type = type.c_str();
     p.type_size = HEARTH_NUL_TERMINATED;
@@ -447,8 +472,8 @@ inline Result<void> quantize(const Runtime& runtime, const std::string& in_path,
         p.progress = detail::call_progress;
         p.progress_user = const_cast<detail::Progress*>(&progress);
     }
-    return detail::result(
-        hearth_quantize(runtime.get(), in_path.c_str(), HEARTH_NUL_TERMINATED, out_path.c_str(), HEARTH_NUL_TERMINATED, &p));
+    return detail::result(hearth_quantize(runtime.get(), in_path.c_str(), HEARTH_NUL_TERMINATED,
+                                          out_path.c_str(), HEARTH_NUL_TERMINATED, &p));
 }
 
 }  // namespace api
