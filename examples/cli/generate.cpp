@@ -51,7 +51,9 @@ Result<void> Generator::take_prompt(std::span<const int32_t> prompt) {
     return {};
 }
 
-Result<bool> Generator::next(Answer& answer, Utf8Output& out, const InterruptGuard& guard) {
+// One token out; it also goes into the context, unless it is the last one wanted. False when the answer has
+// ended.
+Result<bool> Generator::next(Answer& answer, bool last, Utf8Output& out, const InterruptGuard& guard) {
     const auto logits = context_.logits();
     if (!logits) return logits.error();
     const auto token = sampler_.sample(*logits, held_.size());
@@ -65,6 +67,7 @@ Result<bool> Generator::next(Answer& answer, Utf8Output& out, const InterruptGua
     answer.tokens.push_back(*token);
     answer.text += *piece;
     out.write(*piece);
+    if (last) return false;
     auto done = decode({&*token, 1}, guard);
     answer.full = done.status() == HEARTH_E_CONTEXT_FULL;
     if (!done && !answer.full) return done.error();
@@ -93,8 +96,10 @@ Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_pred
     for (int32_t token : prompt)
         if (auto accepted = sampler_.accept(token); !accepted) return accepted.error();
     const auto generated = Clock::now();
-    while (more && *more && !guard.interrupted() && (n_predict < 0 || std::ssize(answer.tokens) < n_predict))
-        more = next(answer, out, guard);
+    while (more && *more && !guard.interrupted() && n_predict != 0) {
+        const bool last = n_predict > 0 && std::ssize(answer.tokens) + 1 >= n_predict;
+        more = next(answer, last, out, guard);
+    }
     out.finish();
     answer.seconds = seconds_since(generated);
     answer.interrupted = guard.interrupted();

@@ -26,7 +26,7 @@ class Generator {
   private:
     Result<void> take_prompt(std::span<const int32_t> prompt);
     Result<void> decode(std::span<const int32_t> tokens, const class InterruptGuard& guard);
-    Result<bool> next(Answer& answer, class Utf8Output& out, const class InterruptGuard& guard);
+    Result<bool> next(Answer& answer, bool last, class Utf8Output& out, const class InterruptGuard& guard);
 
     hearth::Model model_;
     hearth::Context context_;

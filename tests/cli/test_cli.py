@@ -123,6 +123,8 @@ class Alphabet(Case):
         gguf_writer.write(endless, endless=True)
         done = self.ok("run", "-m", endless, "-p", "a", "--greedy", "--ctx", "64")
         self.assertIn("the context is full", done.err)
+        exact = self.ok("run", "-m", endless, "-p", "a", "--greedy", "--ctx", "32", "-n", "30")  # 3 of the prompt, 29 that are read
+        self.assertNotIn("full", exact.err)
         self.assertTrue(done.out.startswith("bcdefghijklmnopqrstuvwxyzabc"), done.out)
 
     @unittest.skipIf(os.name == "nt", "signals")
