@@ -176,16 +176,27 @@ class Completions(TinyCase):
         self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
         self.assertEqual(answer["usage"]["total_tokens"], 8)
 
+    def test_logits_all_keeps_every_row(self):
+        with hearth.Llama(self.path, n_threads=1, logits_all=True, n_batch=4) as llama:
+            tokens = llama.tokenize(b"the cat sat on a mat")
+            llama.eval(tokens)
+            rows = llama.eval_logits
+            self.assertEqual((len(rows), len(rows[0])), (len(tokens), llama.n_vocab()))
+            self.assertEqual(rows[-1], list(llama.last_logits()[:llama.n_vocab()]))
+            llama("the cat ran", max_tokens=1, temperature=0)
+            self.assertEqual(len(llama.eval_logits), llama.n_tokens)
+            self.assertEqual(llama.eval_logits[:2], rows[:2])
+
     def test_state_comes_back(self):
         keywords = dict(max_tokens=8, temperature=0)
         self.llama.reset()
         self.text("the cat sat on", **keywords)
-        state, tokens = self.llama.save_state(), self.llama.eval_tokens
+        state, tokens, last = self.llama.save_state(), self.llama.eval_tokens, self.llama.eval_logits
         self.llama.eval([10, 11])
         wanted = self.llama.eval_logits
         self.llama.reset()
         self.llama.load_state(state)
-        self.assertEqual(self.llama.eval_tokens, tokens)
+        self.assertEqual((self.llama.eval_tokens, self.llama.eval_logits), (tokens, last))
         self.llama.eval([10, 11])
         self.assertEqual(self.llama.eval_logits, wanted)
         with self.assertRaises(hearth.HearthError):

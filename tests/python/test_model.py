@@ -111,6 +111,8 @@ class Keywords(unittest.TestCase):
             for keywords in ({"tool_choice": {"type": "function"}}, {"response_format": {"type": "json_object"}}, {"functions": []}):
                 with self.assertRaises(NotImplementedError):
                     llama.create_chat_completion([], **keywords)
+            with self.assertRaisesRegex(ValueError, "logprobs is 0 or more"):
+                llama("the", logprobs=-1)
             with self.assertRaisesRegex(ValueError, "middle"):
                 llama("the", suffix="mat")
 
@@ -181,6 +183,8 @@ class Objects(unittest.TestCase):
                 context.decode([6, 7])
             self.assertEqual(context.range()[0], 2)
             context.decode([6, 7])
+            with self.assertRaises(hearth.NotFoundError):
+                context.logits(0)
 
     def test_samplers_report_their_seed_and_refuse_nonsense(self):
         with hearth.Runtime(1) as runtime, hearth.Model(runtime, support.tiny_model()) as model:

@@ -22,6 +22,8 @@ class Run:
 
     def __init__(self, llama, prompt_tokens, o, max_tokens, n_logprob=None, prompt_row=None):
         room = llama.n_ctx() - len(prompt_tokens)
+        if n_logprob is not None and n_logprob < 0:
+            raise ValueError(f"{n_logprob} best tokens cannot be reported; logprobs is 0 or more")
         if not prompt_tokens:
             raise ValueError("the prompt has no tokens and the model adds no BOS")
         if room < 1:

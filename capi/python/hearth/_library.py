@@ -29,6 +29,10 @@ class FileError(HearthError):
     """A model file that is missing, unreadable or damaged."""
 
 
+class NotFoundError(HearthError, LookupError):
+    """Something by a name or number that is not there."""
+
+
 class UnsupportedError(HearthError, NotImplementedError):
     """Something that this version does not do: an architecture, a tensor type, a parameter."""
 
@@ -51,7 +55,7 @@ class TemplateError(HearthError):
 
 EXCEPTIONS = {
     _abi.HEARTH_E_INVALID_ARGUMENT: InvalidArgumentError,
-    _abi.HEARTH_E_NOT_FOUND: FileError,
+    _abi.HEARTH_E_NOT_FOUND: NotFoundError,
     _abi.HEARTH_E_IO: FileError,
     _abi.HEARTH_E_BAD_FILE: FileError,
     _abi.HEARTH_E_UNSUPPORTED_ARCH: UnsupportedError,
@@ -109,7 +113,10 @@ def check(status):
     record = make(_abi.hearth_error)
     lib.hearth_last_error(ctypes.byref(record))
     message = record.message.decode("utf-8", "replace") or lib.hearth_status_name(status).decode()
-    raise EXCEPTIONS.get(status, HearthError)(message, status, record)
+    kind = EXCEPTIONS.get(status, HearthError)
+    if kind is NotFoundError and record.subcode:  # an errno: it is a file that is not there
+        kind = FileError
+    raise kind(message, status, record)
 
 
 def text_bytes(text):

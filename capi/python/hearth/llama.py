@@ -39,10 +39,11 @@ class StoppingCriteriaList(list):
 
 
 class LlamaState:
-    """What save_state returns."""
+    """What save_state returns. logits: of the last token, so that sampling can go on, or None."""
 
-    def __init__(self, tokens, seed, data):
-        self.input_ids, self.n_tokens, self.seed, self.llama_state, self.llama_state_size = list(tokens), len(tokens), seed, data, len(data)
+    def __init__(self, tokens, seed, data, logits):
+        self.input_ids, self.n_tokens, self.seed = list(tokens), len(tokens), seed
+        self.llama_state, self.llama_state_size, self.logits = data, len(data), logits
 
 
 def integers(values):
@@ -76,7 +77,7 @@ class Llama:
         self.verbose, self.chat_template, self.logits_all = verbose, chat_template, logits_all
         self.last_n_tokens_size = last_n_tokens_size
         self._ctx = self._model = self._runtime = None
-        self._tokens, self._scores = [], []
+        self._tokens, self._scores, self._row = [], [], None
         self.set_seed(seed)
         log = (lambda level, message: LOG.log(LOG_LEVELS.get(level, logging.INFO), message)) if verbose else None
         try:
@@ -198,7 +199,7 @@ class Llama:
     def reset(self):
         """Forgets what was evaluated."""
         self.ctx.clear()
-        self._tokens, self._scores = [], []
+        self._tokens, self._scores, self._row = [], [], None
 
     def eval(self, tokens, want_logits=None):
         """Evaluates tokens after those before. want_logits: called as want_logits(index in tokens, row) for the logits of each."""
@@ -211,6 +212,7 @@ class Llama:
             part = tokens[begin:begin + step]
             self.ctx.decode(part, want_logits=[True] * len(part) if every else None)
             self._tokens += part
+            self._row = None
             for i in range(len(part) if every else 0):
                 row = self.ctx.logits(i)
                 if self.logits_all:
@@ -219,7 +221,8 @@ class Llama:
                     want_logits(begin + i, row)
 
     def last_logits(self):
-        return self.ctx.logits(-1)
+        """A pointer to the n_vocab logits of the last token, valid until the next evaluation."""
+        return self.ctx.logits(-1) if self._row is None else ctypes.cast(self._row, ctypes.POINTER(ctypes.c_float))
 
     def longest_token_prefix(self, a, b):
         n = 0
@@ -313,14 +316,18 @@ class Llama:
 
     def save_state(self):
         """The evaluated tokens and their cache, to be loaded into a Llama of the same model."""
-        return LlamaState(self._tokens, self._seed, self.ctx.save())
+        row = None
+        if self._tokens:
+            row = (ctypes.c_float * self.n_vocab())()
+            ctypes.memmove(row, self.last_logits(), ctypes.sizeof(row))
+        return LlamaState(self._tokens, self._seed, self.ctx.save(), row)
 
     def load_state(self, state):
         if state.n_tokens > self._n_ctx:
             raise ValueError(f"the state has {state.n_tokens} tokens, the context holds {self._n_ctx}")
         self.reset()
         self.ctx.load(state.llama_state)
-        self._tokens, self._seed = list(state.input_ids), state.seed
+        self._tokens, self._seed, self._row = list(state.input_ids), state.seed, state.logits
 
     create_completion = _completion.create_completion
     __call__ = _completion.create_completion
