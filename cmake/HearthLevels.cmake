@@ -18,7 +18,8 @@ function(hearth_cpu_levels target)
     add_library(hearth_cpu_${level} OBJECT ${ARGN})
     hearth_target(hearth_cpu_${level})
     target_include_directories(hearth_cpu_${level} PRIVATE ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/include)
-    target_compile_options(hearth_cpu_${level} PRIVATE ${HEARTH_CPU_FLAGS_${level}} -fno-lto -fno-exceptions -fno-rtti)
+    target_compile_options(hearth_cpu_${level} PRIVATE ${HEARTH_CPU_FLAGS_${level}} -fno-lto -fno-exceptions -fno-rtti
+                           -Wno-psabi)  # vectors wider than a register never leave an object file
     target_compile_definitions(hearth_cpu_${level} PRIVATE HEARTH_CPU_LEVEL=${level} HEARTH_CPU_LEVEL_${level}=1)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:hearth_cpu_${level}>)
   endforeach()
