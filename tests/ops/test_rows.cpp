@@ -100,6 +100,18 @@ TEST_CASE("ACT and GLU agree with the reference for every kind, tails and stride
         }
 }
 
+TEST_CASE("the half-precision GELU agrees with the reference to one step of a half", "[ops]") {
+    Random random(seed());
+    OpCase c(9);
+    std::vector<float> x = normals(random, 9 * 45, 4);
+    x[0] = 10, x[1] = -10, x[2] = 9.999f, x[3] = -30, x[4] = 70000, x[5] = 1e-7f;
+    const int32_t in = c.input({.group_width = 45}, x), other = c.input({.group_width = 45}, normals(random, 9 * 45));
+    const int32_t act = c.output({.group_width = 45}), glu = c.output({.group_width = 45});
+    c.node(HEARTH_OP_ACT, {in}, {act}).p.act = {HEARTH_ACT_GELU_TANH_HALF, 0, 0};
+    c.node(HEARTH_OP_GLU, {in, other}, {glu}).p.act = {HEARTH_ACT_GELU_TANH_HALF, 0, 0};
+    compare("half GELU", c, 0x1p-10, 5 * 0x1p-24);  // a rounding may fall the other way; 2^-24 is the smallest half
+}
+
 TEST_CASE("ADD, SCALE, SOFTCAP, SCALE_BY_POSITION, SELECT_ROWS and ADD_POSITION agree with the reference", "[ops]") {
     Random random(seed());
     for (const int32_t width : {1, 13, 64, 512}) {

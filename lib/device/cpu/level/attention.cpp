@@ -14,15 +14,22 @@ constexpr int kKeys = static_cast<int>(kPageTokens);
 constexpr int kKeyVectors = kKeys / kLanes;
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
 
-// scores[32] = q . K for one query; k: [width, 32].
-template <class E>
-inline void scores_of(const float* q, const typename E::Stored* k, int64_t width, float* out) {
-    Floats acc[kKeyVectors] = {};
-    for (int64_t d = 0; d < width; ++d) {
-        const Floats x = splat(q[d]);
-        for (int v = 0; v < kKeyVectors; ++v) acc[v] = fma(x, E::get(k + d * kKeys + v * kLanes), acc[v]);
+constexpr int kTile = kKeyVectors < 2 ? kKeyVectors : 2;  // registers of keys or elements per query at a time
+
+// out[query][32] = q . K for n queries that share the loads of K; k: [width, 32].
+template <class E, int n>
+inline void scores_of(const float* const* q, const typename E::Stored* k, int64_t width, float (*out)[kKeys]) {
+    for (int v = 0; v < kKeyVectors; v += kTile) {
+        Floats acc[n][kTile] = {};
+        for (int64_t d = 0; d < width; ++d) {
+            Floats key[kTile];
+            for (int j = 0; j < kTile; ++j) key[j] = E::get(k + d * kKeys + (v + j) * kLanes);
+            for (int i = 0; i < n; ++i)
+                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(q[i][d]), key[j], acc[i][j]);
+        }
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < kTile; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
     }
-    for (int v = 0; v < kKeyVectors; ++v) store(out + v * kLanes, acc[v]);
 }
 
 // Scale, softcap, alibi and mask; keys of the page are places first..first+31.
@@ -43,44 +50,51 @@ inline void mask_scores(const AttentionTask& task, int32_t query, int32_t first,
         if (first + i < begin || first + i >= end) s[i] = kNever;
 }
 
-// out[0..width) += sum of p[i] * V[i] over keys low..high-1.
-template <class E>
-inline void add_values(const float* p, const typename E::Stored* v, int64_t width, int low, int high, float* out) {
+// out[query] = factor * out + sum of p[query][i] * V[i] over keys low..high-1, for n queries that share the loads of V.
+template <class E, int n>
+inline void add_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width, int low,
+                       int high, float* const* out) {
     int64_t d = 0;
-    for (; d + 4 * kLanes <= width; d += 4 * kLanes) {
-        Floats acc[4];
-        for (int j = 0; j < 4; ++j) acc[j] = loadf(out + d + j * kLanes);
-        for (int i = low; i < high; ++i)
-            for (int j = 0; j < 4; ++j) acc[j] = fma(splat(p[i]), E::get(v + i * width + d + j * kLanes), acc[j]);
-        for (int j = 0; j < 4; ++j) store(out + d + j * kLanes, acc[j]);
-    }
-    for (; d + kLanes <= width; d += kLanes) {
-        Floats acc = loadf(out + d);
-        for (int i = low; i < high; ++i) acc = fma(splat(p[i]), E::get(v + i * width + d), acc);
-        store(out + d, acc);
+    for (; d + kTile * kLanes <= width; d += kTile * kLanes) {
+        Floats acc[n][kTile];
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + d + j * kLanes) * factor[i];
+        for (int key = low; key < high; ++key) {
+            Floats value[kTile];
+            for (int j = 0; j < kTile; ++j) value[j] = E::get(v + key * width + d + j * kLanes);
+            for (int i = 0; i < n; ++i)
+                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(p[i][key]), value[j], acc[i][j]);
+        }
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < kTile; ++j) store(out[i] + d + j * kLanes, acc[i][j]);
     }
     for (; d < width; ++d)
-        for (int i = low; i < high; ++i) out[d] += p[i] * get_one<E>(v + i * width + d);
+        for (int i = 0; i < n; ++i) {
+            float total = out[i][d] * factor[i];
+            for (int key = low; key < high; ++key) total = fma(splat(p[i][key]), splat(get_one<E>(v + key * width + d)), splat(total))[0];
+            out[i][d] = total;
+        }
 }
 
 // The same where V is the transposed K: v: [width, 32]; masked keys have p = 0 and finite values.
-template <class E>
-inline void add_latent_values(const float* p, const typename E::Stored* v, int64_t width, float* out) {
+template <class E, int n>
+inline void add_latent_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width,
+                              float* const* out) {
     for (int64_t d = 0; d < width; ++d) {
-        Floats acc{};
-        for (int j = 0; j < kKeyVectors; ++j) acc = fma(loadf(p + j * kLanes), E::get(v + d * kKeys + j * kLanes), acc);
-        out[d] += sum(acc);
+        Floats acc[n] = {};
+        for (int j = 0; j < kKeyVectors; ++j) {
+            const Floats value = E::get(v + d * kKeys + j * kLanes);
+            for (int i = 0; i < n; ++i) acc[i] = fma(loadf(p[i] + j * kLanes), value, acc[i]);
+        }
+        for (int i = 0; i < n; ++i) out[i][d] = out[i][d] * factor[i] + sum(acc[i]);
     }
 }
 
 // Folds 32 scores into the running (maximum, sum) and turns them into weights; returns the factor for what is summed so far.
 inline float online_softmax(float* s, float& highest, float& total) {
-    float top = highest;
-    for (int v = 0; v < kKeyVectors; ++v) {
-        const float m = max_of(loadf(s + v * kLanes));
-        top = m > top ? m : top;
-    }
-    const float factor = exp(splat(highest - top))[0];
+    Floats tops = splat(highest);
+    for (int v = 0; v < kKeyVectors; ++v) tops = max(tops, loadf(s + v * kLanes));
+    const float top = max_of(tops), factor = top == highest ? 1.0f : exp(splat(highest - top))[0];
     Floats part{};
     for (int v = 0; v < kKeyVectors; ++v) {
         const Floats x = loadf(s + v * kLanes);
@@ -93,24 +107,31 @@ inline float online_softmax(float* s, float& highest, float& total) {
     return factor;
 }
 
-template <class E>
-void attend_page(const AttentionTask& task, int32_t query, int32_t first, const uint8_t* page, float* state) {
+// n queries from `query` on over one page, whose first key is place `first`.
+template <class E, int n>
+void attend_page(const AttentionTask& task, int32_t query, int32_t first, const uint8_t* page) {
     using Stored = typename E::Stored;
-    const int32_t begin = task.begin[query], end = task.end[query];
-    if (first + kKeys <= begin || first >= end) return;
-    float* out = task.out[query];
+    int low = kKeys, high = 0;  // keys that any of the queries sees
+    for (int i = query; i < query + n; ++i) {
+        low = task.begin[i] - first < low ? task.begin[i] - first : low;
+        high = task.end[i] - first > high ? task.end[i] - first : high;
+    }
+    low = low < 0 ? 0 : low;
+    high = high > kKeys ? kKeys : high;
+    if (low >= high) return;
     const Stored* k = reinterpret_cast<const Stored*>(page + task.k_offset);
-    alignas(64) float s[kKeys];
-    scores_of<E>(task.q[query], k, task.k_width, s);
-    mask_scores(task, query, first, s);
-    const float factor = online_softmax(s, state[0], state[1]);
-    if (factor != 1.0f)
-        for (int32_t d = 0; d < task.v_width; ++d) out[d] *= factor;
-    const int low = begin > first ? begin - first : 0, high = end < first + kKeys ? end - first : kKeys;
+    alignas(64) float s[n][kKeys];
+    float factor[n];
+    scores_of<E, n>(task.q + query, k, task.k_width, s);
+    for (int i = 0; i < n; ++i) {
+        float* state = task.scratch + 2 * (query + i);
+        mask_scores(task, query + i, first, s[i]);
+        factor[i] = online_softmax(s[i], state[0], state[1]);
+    }
     if (task.latent)
-        add_latent_values<E>(s, k, task.v_width, out);
+        add_latent_values<E, n>(s, factor, k, task.v_width, task.out + query);
     else
-        add_values<E>(s, reinterpret_cast<const Stored*>(page + task.v_offset), task.v_width, low, high, out);
+        add_values<E, n>(s, factor, reinterpret_cast<const Stored*>(page + task.v_offset), task.v_width, low, high, task.out + query);
 }
 
 template <class E>
@@ -127,7 +148,10 @@ void attention(const AttentionTask& task) {
         const int32_t page = task.page[place / kKeys];
         if (page < 0) continue;
         const uint8_t* at = task.pool + page * task.page_bytes;
-        for (int32_t i = 0; i < task.n_query; ++i) attend_page<E>(task, i, place, at, task.scratch + 2 * i);
+        int32_t i = 0;
+        for (; i + 4 <= task.n_query; i += 4) attend_page<E, 4>(task, i, place, at);
+        for (; i + 2 <= task.n_query; i += 2) attend_page<E, 2>(task, i, place, at);
+        if (i < task.n_query) attend_page<E, 1>(task, i, place, at);
     }
     for (int32_t i = 0; i < task.n_query; ++i) {
         float total = task.scratch[2 * i + 1], factor = 1;

@@ -13,48 +13,63 @@ using namespace hearth::cpu;
 constexpr int kVectors = static_cast<int>(kPanelRows) / kLanes;
 constexpr int64_t kChunk = 256;  // inputs summed in one chain
 
-// n_panel panels x n_token tokens.
+constexpr int64_t kBlockTokens = 128;  // their sums for one panel stay in the L1 cache
+
+// Adds inputs [begin, end) of n_panel panels x n_token tokens to total[n_panel][n_token][16].
 template <class E, int n_panel, int n_token>
-void tile(const MatmulTask& task, int64_t row, int64_t token) {
+void tile(const MatmulTask& task, int64_t row, int64_t token, int64_t begin, int64_t end, float* total) {
     const typename E::Stored* w[n_panel];
     const float* x[n_token];
     for (int p = 0; p < n_panel; ++p)
         w[p] = reinterpret_cast<const typename E::Stored*>(task.weight + (row + p * kPanelRows) * task.row_bytes);
     for (int t = 0; t < n_token; ++t) x[t] = reinterpret_cast<const float*>(act_row(task, token + t));
-    float total[n_panel][n_token][kPanelRows] = {};
+    Floats acc[n_panel][n_token][kVectors] = {};
+    for (int64_t k = begin; k < end; ++k)
+        for (int p = 0; p < n_panel; ++p) {
+            Floats weight[kVectors];
+            for (int v = 0; v < kVectors; ++v) weight[v] = E::get(w[p] + k * kPanelRows + v * kLanes);
+            for (int t = 0; t < n_token; ++t) {
+                const Floats one = splat(x[t][k]);
+                for (int v = 0; v < kVectors; ++v) acc[p][t][v] = fma(weight[v], one, acc[p][t][v]);
+            }
+        }
+    for (int p = 0; p < n_panel; ++p)
+        for (int t = 0; t < n_token; ++t)
+            for (int v = 0; v < kVectors; ++v) {
+                float* sum = total + (p * n_token + t) * kPanelRows + v * kLanes;
+                store(sum, loadf(sum) + acc[p][t][v]);
+            }
+}
+
+// One panel for tokens [token, token + n): a piece of the panel stays in the L1 cache while all tokens pass.
+template <class E>
+void panel(const MatmulTask& task, int64_t row, int64_t token, int64_t n) {
+    constexpr int kTokens = kVectors == 1 ? 12 : kVectors == 2 ? 6 : 2;
+    alignas(64) float total[kBlockTokens * kPanelRows];
+    for (int64_t i = 0; i < n * kPanelRows; ++i) total[i] = 0;
     for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {
         const int64_t end = begin + kChunk < task.n_in ? begin + kChunk : task.n_in;
-        Floats acc[n_panel][n_token][kVectors] = {};
-        for (int64_t k = begin; k < end; ++k)
-            for (int p = 0; p < n_panel; ++p)
-                for (int v = 0; v < kVectors; ++v) {
-                    const Floats weight = E::get(w[p] + k * kPanelRows + v * kLanes);
-                    for (int t = 0; t < n_token; ++t) acc[p][t][v] = fma(weight, splat(x[t][k]), acc[p][t][v]);
-                }
-        for (int p = 0; p < n_panel; ++p)
-            for (int t = 0; t < n_token; ++t)
-                for (int v = 0; v < kVectors; ++v) {
-                    float* sum = total[p][t] + v * kLanes;
-                    store(sum, loadf(sum) + acc[p][t][v]);
-                }
+        int64_t t = 0;
+        for (; t + kTokens <= n; t += kTokens) tile<E, 1, kTokens>(task, row, token + t, begin, end, total + t * kPanelRows);
+        for (; t + 2 <= n; t += 2) tile<E, 1, 2>(task, row, token + t, begin, end, total + t * kPanelRows);
+        if (t < n) tile<E, 1, 1>(task, row, token + t, begin, end, total + t * kPanelRows);
     }
-    for (int p = 0; p < n_panel; ++p)
-        for (int t = 0; t < n_token; ++t) finish_panel(task, row + p * kPanelRows, token + t, total[p][t]);
+    for (int64_t t = 0; t < n; ++t) finish_panel(task, row, token + t, total + t * kPanelRows);
 }
 
 template <class E>
 void matmul(const MatmulTask& task) {
-    constexpr int kTokens = kVectors == 1 ? 12 : kVectors == 2 ? 6 : 2;
-    const int64_t n_token = task.n_token;
     int64_t row = task.row_begin;
-    if (n_token == 1)
-        for (; row + 4 * kPanelRows <= task.row_end; row += 4 * kPanelRows) tile<E, 4, 1>(task, row, 0);
-    for (; row < task.row_end; row += kPanelRows) {
-        int64_t t = 0;
-        for (; t + kTokens <= n_token; t += kTokens) tile<E, 1, kTokens>(task, row, t);
-        for (; t + 2 <= n_token; t += 2) tile<E, 1, 2>(task, row, t);
-        if (t < n_token) tile<E, 1, 1>(task, row, t);
-    }
+    if (task.n_token == 1)
+        for (; row + 4 * kPanelRows <= task.row_end; row += 4 * kPanelRows) {
+            alignas(64) float total[4 * kPanelRows] = {};
+            for (int64_t begin = 0; begin < task.n_in; begin += kChunk)
+                tile<E, 4, 1>(task, row, 0, begin, begin + kChunk < task.n_in ? begin + kChunk : task.n_in, total);
+            for (int p = 0; p < 4; ++p) finish_panel(task, row + p * kPanelRows, 0, total + p * kPanelRows);
+        }
+    for (; row < task.row_end; row += kPanelRows)
+        for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
+            panel<E>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
 }
 
 constexpr MatmulKernels kernels() {

@@ -55,7 +55,17 @@ HEARTH_INLINE inline void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
 inline Floats loadf(const float* p) { return load<Floats>(p); }
-inline Floats splat(float x) { return Floats{} + x; }
+inline Floats splat(float x) {
+#if defined(__AVX512F__)
+    return _mm512_set1_ps(x);
+#elif defined(__AVX2__)
+    return _mm256_set1_ps(x);
+#elif defined(__SSE2__)
+    return _mm_set1_ps(x);
+#else
+    return Floats{} + x;
+#endif
+}
 
 inline Floats fma(Floats a, Floats b, Floats c) {
 #if defined(__AVX512F__)
