@@ -32,7 +32,8 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string_vi
     return ChatTemplate(std::make_shared<const jinja::Program>(std::move(program)));
 }
 
-Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& messages, const ChatOptions& options) const {
+Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& messages,
+                                         const ChatOptions& options) const {
     jinja::Vm vm(*program_, {}, options.now ? *options.now : local_now());
     jinja::Heap& heap = vm.heap;
     auto* context = new jinja::Dict(heap);
@@ -56,7 +57,8 @@ Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& message
 Result<std::string> ChatTemplate::render_json(std::string_view context, std::optional<int64_t> now) const {
     jinja::Vm vm(*program_, {}, now ? *now : local_now());
     HEARTH_TRY(const jinja::Value value, jinja::parse_json(vm.heap, context, "template context"));
-    if (!value.is(jinja::Type::dict)) return fail(Code::invalid_argument, "the template context must be a JSON object");
+    if (!value.is(jinja::Type::dict))
+        return fail(Code::invalid_argument, "the template context must be a JSON object");
     return vm.run(value.dict());
 }
 

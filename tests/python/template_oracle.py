@@ -1,4 +1,5 @@
 """Renders templates as transformers does (the oracle), and with ours through hearth_render_template."""
+import copy
 import datetime
 import functools
 import json
@@ -55,9 +56,9 @@ def compiled(template):
 
 
 def render(template, context):
-    """The text, or None where rendering fails, and then the exception."""
+    """The text, or None where rendering fails, and then the exception. (A copy of the context: `indent` changes lists.)"""
     try:
-        return compiled(template).render(**context), None
+        return compiled(template).render(**copy.deepcopy(context)), None
     except Exception as error:  # every failure of the template counts alike
         return None, error
 

@@ -181,6 +181,8 @@ FAILING = r"""
 {% macro m(a) %}{% endmacro %}{% call m(1) %}x{% endcall %}
 {% for x in l %}{{ loop(x) }}{% endfor %}
 {{ strftime_now() }}
+{% if e %}{% set x.y.z = 1 %}{% endif %}
+{% for x in l %}{% if e %}{% for y in l %}{{ y | nosuch }}{% endfor %}{% endif %}{% endfor %}
 {{ namespace(1) }}
 {{ 1 if }}
 {{ }}

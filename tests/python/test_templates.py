@@ -1,6 +1,7 @@
 """Our template engine renders what jinja2, set up as in transformers, renders, and fails where it fails."""
 import json
 import os
+import random
 import struct
 import sys
 import unittest
@@ -12,8 +13,11 @@ try:
 except ImportError as error:
     raise unittest.SkipTest(f"jinja2 is not installed: {error}")
 import template_corpus
+import template_random
 import template_snippets
 
+SEED = int(os.environ.get("HEARTH_TEST_SEED", "20260805"))
+CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "text", "jinja_cases.jsonl")
 FIXTURES = os.environ.get("HEARTH_TEST_FIXTURES") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "fixtures")
 
 
@@ -28,6 +32,19 @@ def gguf_template(path):
     at += 8 + len(key) + 4
     (length,) = struct.unpack_from("<Q", data, at)
     return data[at + 8:at + 8 + length].decode("utf-8")
+
+
+def committed_cases():
+    """What tests/text/test_jinja.cpp renders where jinja2 is not at hand: the contexts, then one template per line."""
+    chosen = ("system", "turns", "unicode", "call", "thinking", "wrong order")
+    contexts = {name: {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True, **template_corpus.CONVERSATIONS[name]} for name in chosen}
+    contexts["snippets"] = template_snippets.CONTEXT
+    lines = [json.dumps({"now": template_oracle.NOW_SECONDS, "contexts": contexts})]
+    for templates, names in ((template_snippets.SNIPPETS + template_snippets.FAILING, ["snippets"]), (template_corpus.FAMILIES.values(), chosen)):
+        for template in templates:
+            results = {name: template_oracle.render(template, contexts[name])[0] for name in names}
+            lines.append(json.dumps({"template": template, "results": results}))
+    return "\n".join(lines) + "\n"
 
 
 @unittest.skipUnless(template_oracle.program(), "hearth_render_template is not built")
@@ -81,6 +98,30 @@ class Templates(unittest.TestCase):
             self.assertIsNone(template_oracle.render(template, context)[0], template)
         self.agree(cases)
 
+    def agree_where_comparable(self, cases):
+        ours = template_oracle.render_ours(cases)
+        self.agree([case for case, result in zip(cases, ours)
+                    if template_random.comparable(case[0], template_oracle.render(*case)[0], result)])
+
+    def test_random_expressions(self):
+        maker = template_random.Maker(SEED)
+        self.agree_where_comparable([(maker.template(), template_snippets.CONTEXT) for _ in range(600)])
+
+    def test_mutated_templates(self):
+        rng = random.Random(SEED)
+        templates, contexts = list(template_corpus.FAMILIES.values()), list(template_corpus.CONVERSATIONS.values())
+        self.agree_where_comparable([
+            (template_random.mutated(rng, rng.choice(templates)), {"bos_token": "<s>", "eos_token": "</s>", **rng.choice(contexts)})
+            for _ in range(100)])
+
+    def test_committed_cases_are_what_jinja2_renders(self):
+        with open(CASES, encoding="utf-8") as file:
+            self.assertEqual(file.read(), committed_cases(), "run tests/python/test_templates.py --write")
+
 
 if __name__ == "__main__":
-    unittest.main()
+    if sys.argv[1:] == ["--write"]:
+        with open(CASES, "w", encoding="utf-8") as output:
+            output.write(committed_cases())
+    else:
+        unittest.main()

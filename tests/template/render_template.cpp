@@ -18,9 +18,14 @@ int main(int argc, char** argv) {
         nlohmann::json out;
         const auto now = each.value("now", int64_t{0});
         auto parsed = hearth::ChatTemplate::parse(each["template"].get<std::string>(), "test");
-        auto text = parsed ? parsed->render_json(each["context"].dump(), now) : hearth::Result<std::string>(parsed.failure());
-        if (text) out = {{"text", *text}};
-        else out = {{"error", hearth::error_record().message}, {"line", hearth::error_record().line}, {"column", hearth::error_record().column}};
+        auto text = parsed ? parsed->render_json(each["context"].dump(), now)
+                           : hearth::Result<std::string>(parsed.failure());
+        if (text)
+            out = {{"text", *text}};
+        else
+            out = {{"error", hearth::error_record().message},
+                   {"line", hearth::error_record().line},
+                   {"column", hearth::error_record().column}};
         std::printf("%s\n", out.dump().c_str());
     }
     return 0;

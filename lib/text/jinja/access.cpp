@@ -40,8 +40,12 @@ Result<Value> loop_member(Vm& vm, const Value& object, std::string_view name) {
     const struct {
         std::string_view name;
         int64_t value;
-    } numbers[] = {{"index", index + 1},         {"index0", index},           {"length", length},
-                   {"revindex", length - index}, {"revindex0", length - index - 1}, {"depth", loop.depth + 1},
+    } numbers[] = {{"index", index + 1},
+                   {"index0", index},
+                   {"length", length},
+                   {"revindex", length - index},
+                   {"revindex0", length - index - 1},
+                   {"depth", loop.depth + 1},
                    {"depth0", loop.depth}};
     for (const auto& row : numbers)
         if (row.name == name) return Value::of(row.value);
@@ -54,8 +58,8 @@ Result<Value> loop_member(Vm& vm, const Value& object, std::string_view name) {
     return Value::undefined();
 }
 
-// A method of a string, list or dictionary, or missing. One that would change its object is undefined, as it is for
-// the reference implementation: templates cannot change what they are given.
+// A method of a string, list or dictionary, or missing. One that would change its object is undefined, as it
+// is for the reference implementation: templates cannot change what they are given.
 Value method_of(Vm& vm, const Value& object, std::string_view name) {
     bool changes = false;
     const Function function =
@@ -66,7 +70,8 @@ Value method_of(Vm& vm, const Value& object, std::string_view name) {
 
 Failure undefined_parent(const Value& object, std::string_view name) {
     if (object.undefined_name())
-        return fail(Code::template_error, "'{}' is undefined and has no member '{}'", *object.undefined_name(), name);
+        return fail(Code::template_error, "'{}' is undefined and has no member '{}'",
+                    *object.undefined_name(), name);
     return fail(Code::template_error, "an undefined value has no member '{}'", name);
 }
 
@@ -103,7 +108,8 @@ Result<Value> item_of(Vm& vm, const Value& object, const Value& key) {
         if (index < 0 || index >= n) return Value::undefined();
         if (is_list) return object.list().items[static_cast<std::size_t>(index)];
         vm.heap.spend(object.string().ascii() ? 1 : object.text().size() / 16);
-        return vm.heap.string(std::string(char_at(object.string(), static_cast<std::size_t>(index))), object.string().safe);
+        return vm.heap.string(std::string(char_at(object.string(), static_cast<std::size_t>(index))),
+                              object.string().safe);
     }
     if (key.is(Type::string)) {
         if (object.is(Type::dict)) {
@@ -118,9 +124,11 @@ Result<Value> item_of(Vm& vm, const Value& object, const Value& key) {
 Result<Value> slice_of(Heap& heap, const Value& object, const Value* bounds) {
     const bool is_list = object.is(Type::list) && object.list().kind <= Kind::range;
     if (object.is(Type::undefined)) return undefined_parent(object, "[:]");
-    if (!is_list && !object.is(Type::string)) return Value::undefined();
+    if (!is_list && !object.is(Type::string))
+        return fail(Code::template_error, "{} cannot be sliced", type_name(object));
     for (int i = 0; i < 3; ++i)
-        if (!bounds[i].is(Type::none) && !bounds[i].is_integral()) return Value::undefined();
+        if (!bounds[i].is(Type::none) && !bounds[i].is_integral())
+            return fail(Code::template_error, "a slice has integer bounds, not {}", type_name(bounds[i]));
     const auto n = static_cast<int64_t>(is_list ? object.list().items.size() : object.string().n_char);
     const int64_t step = bounds[2].is(Type::none) ? 1 : bounds[2].integer();
     if (step == 0) return fail(Code::template_error, "a slice step cannot be 0");
@@ -130,10 +138,13 @@ Result<Value> slice_of(Heap& heap, const Value& object, const Value* bounds) {
         const int64_t i = value.integer();
         return i < 0 ? std::max(i < -n ? low : i + n, low) : std::min(i, high);
     };
-    const int64_t start = bound(bounds[0], step > 0 ? low : high), stop = bound(bounds[1], step > 0 ? high : low);
+    const int64_t start = bound(bounds[0], step > 0 ? low : high),
+                  stop = bound(bounds[1], step > 0 ? high : low);
     std::vector<std::size_t> places;
-    const int64_t reach = std::clamp<int64_t>(step, -n - 1, n + 1);  // further steps leave the sequence anyway
-    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += reach) places.push_back(static_cast<std::size_t>(i));
+    const int64_t reach =
+        std::clamp<int64_t>(step, -n - 1, n + 1);  // further steps leave the sequence anyway
+    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += reach)
+        places.push_back(static_cast<std::size_t>(i));
     heap.spend(places.size() + static_cast<uint64_t>(n) / 16);
     if (is_list) {
         std::vector<Value> items;
@@ -148,7 +159,9 @@ Result<Value> slice_of(Heap& heap, const Value& object, const Value* bounds) {
     std::string out;
     for (const std::size_t i : places) {
         const std::size_t begin = offsets.empty() ? i : offsets[i];
-        const std::size_t end = offsets.empty() ? i + 1 : i + 1 < offsets.size() ? offsets[i + 1] : string.text.size();
+        const std::size_t end = offsets.empty()          ? i + 1
+                                : i + 1 < offsets.size() ? offsets[i + 1]
+                                                         : string.text.size();
         out.append(string.text, begin, end - begin);
     }
     return heap.string(std::move(out), string.safe);
@@ -156,20 +169,25 @@ Result<Value> slice_of(Heap& heap, const Value& object, const Value* bounds) {
 
 Result<int64_t> length_of(const Value& value) {
     switch (value.type()) {
-        case Type::undefined: return int64_t{0};
-        case Type::string: return static_cast<int64_t>(value.string().n_char);
+        case Type::undefined:
+            return int64_t{0};
+        case Type::string:
+            return static_cast<int64_t>(value.string().n_char);
         case Type::list:
             if (value.list().kind == Kind::generator) break;
             return static_cast<int64_t>(value.list().items.size());
-        case Type::dict: return static_cast<int64_t>(value.dict().entries().size());
-        case Type::loop: return static_cast<int64_t>(value.loop().items.size());
+        case Type::dict:
+            return static_cast<int64_t>(value.dict().entries().size());
+        case Type::loop:
+            return static_cast<int64_t>(value.loop().items.size());
         case Type::missing:
         case Type::none:
         case Type::boolean:
         case Type::integer:
         case Type::number:
         case Type::space:
-        case Type::callable: break;
+        case Type::callable:
+            break;
     }
     return fail(Code::template_error, "{} has no length", type_name(value));
 }
@@ -177,20 +195,24 @@ Result<int64_t> length_of(const Value& value) {
 Result<std::vector<Value>> items_of(Heap& heap, const Value& value) {
     std::vector<Value> items;
     switch (value.type()) {
-        case Type::undefined: return items;
+        case Type::undefined:
+            return items;
         case Type::list:
-            if (value.list().kind == Kind::generator && std::exchange(value.list().consumed, true)) return items;
+            if (value.list().kind == Kind::generator && std::exchange(value.list().consumed, true))
+                return items;
             items = value.list().items;
             break;
         case Type::dict:
             for (const auto& [key, entry] : value.dict().entries()) items.push_back(key);
             break;
         case Type::string:
-            if (!heap.has_room(value.string().n_char * 256)) return fail(Code::template_error, "this string is too long to iterate over");
+            if (!heap.has_room(value.string().n_char * 256))
+                return fail(Code::template_error, "this string is too long to iterate over");
             for (std::size_t at = 0; at < value.text().size();) {
                 const std::size_t begin = at;
                 next_char(value.text(), at);
-                items.push_back(heap.string(std::string(value.text().substr(begin, at - begin)), value.string().safe));
+                items.push_back(
+                    heap.string(std::string(value.text().substr(begin, at - begin)), value.string().safe));
             }
             break;
         case Type::missing:
@@ -200,7 +222,8 @@ Result<std::vector<Value>> items_of(Heap& heap, const Value& value) {
         case Type::number:
         case Type::space:
         case Type::callable:
-        case Type::loop: return not_iterable(value);
+        case Type::loop:
+            return not_iterable(value);
     }
     heap.spend(items.size());
     return items;

@@ -21,7 +21,8 @@ Function find_string_method(std::string_view name);
 Function find_container_method(const Value& object, std::string_view name, bool* changes);
 
 // Reading arguments: the one at `place` or called `name`, or the given default.
-Result<int64_t> integer_argument(const Arguments& arguments, std::size_t place, std::string_view name, int64_t otherwise);
+Result<int64_t> integer_argument(const Arguments& arguments, std::size_t place, std::string_view name,
+                                 int64_t otherwise);
 bool truth_argument(const Arguments& arguments, std::size_t place, std::string_view name, bool otherwise);
 Result<std::string> text_argument(const Arguments& arguments, std::size_t place, std::string_view name,
                                   std::string_view otherwise);

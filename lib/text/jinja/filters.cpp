@@ -33,7 +33,8 @@ std::string title_words(std::string_view text) {
     };
     for (std::size_t at = 0; at < text.size();) {
         const uint32_t c = next_char(text, at);
-        const bool ends = is_space(c) || (c < 128 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos);
+        const bool ends = is_space(c) || (c < 128 && std::string_view("-({[<").find(static_cast<char>(c)) !=
+                                                         std::string_view::npos);
         if (ends) {
             flush();
             append_char(out, c);
@@ -49,7 +50,8 @@ Result<Value> trim(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "trim", 0, 1, {"chars"}));
     HEARTH_TRY(const std::string text, text_of(value));
     const Value* chars = arguments.get(0, "chars");
-    if (!chars || chars->is(Type::none)) return vm.heap.string(std::string(strip(text, true, true)), is_safe(value));
+    if (!chars || chars->is(Type::none))
+        return vm.heap.string(std::string(strip(text, true, true)), is_safe(value));
     if (!chars->is(Type::string)) return fail(Code::template_error, "trim: 'chars' must be a string");
     const std::string_view set = chars->text();
     return vm.heap.string(std::string(strip(text, true, true, &set)), is_safe(value));
@@ -83,7 +85,8 @@ Result<Value> safe(Vm& vm, const Value& value, const Arguments& arguments) {
 
 Result<Value> replace(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "replace", 2, 3, {"old", "new", "count"}));
-    if (!arguments.get(0, "old") || !arguments.get(1, "new")) return fail(Code::template_error, "replace needs old and new");
+    if (!arguments.get(0, "old") || !arguments.get(1, "new"))
+        return fail(Code::template_error, "replace needs old and new");
     HEARTH_TRY(const std::string text, text_of(value));
     HEARTH_TRY(const std::string from, text_of(*arguments.get(0, "old")));
     HEARTH_TRY(const std::string to, text_of(*arguments.get(1, "new")));
@@ -110,7 +113,9 @@ Result<Value> format(Vm& vm, const Value& value, const Arguments& arguments) {
 
 Result<Value> indent(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "indent", 0, 3, {"width", "first", "blank"}));
-    HEARTH_TRY(std::string text, text_of(value));
+    if (!value.is(Type::string))
+        return fail(Code::template_error, "indent: {} is no string", type_name(value));
+    std::string text(value.text());
     const Value* width = arguments.get(0, "width");
     std::string space(4, ' ');
     if (width && width->is(Type::string)) {
@@ -119,7 +124,8 @@ Result<Value> indent(Vm& vm, const Value& value, const Arguments& arguments) {
         HEARTH_TRY(const int64_t n, integer_argument(arguments, 0, "width", 4));
         space.assign(static_cast<std::size_t>(std::clamp<int64_t>(n, 0, 1000)), ' ');
     }
-    const bool first = truth_argument(arguments, 1, "first", false), blank = truth_argument(arguments, 2, "blank", false);
+    const bool first = truth_argument(arguments, 1, "first", false),
+               blank = truth_argument(arguments, 2, "blank", false);
     text += '\n';  // so that splitting keeps what Jinja's extra newline keeps
     std::string out;
     std::vector<std::string_view> lines = line_split(text);
@@ -159,7 +165,8 @@ Result<Value> center(Vm& vm, const Value& value, const Arguments& arguments) {
 }
 
 Result<Value> to_json(Vm& vm, const Value& value, const Arguments& arguments) {
-    HEARTH_CHECK(check_arguments(arguments, "tojson", 0, 4, {"ensure_ascii", "indent", "separators", "sort_keys"}));
+    HEARTH_CHECK(
+        check_arguments(arguments, "tojson", 0, 4, {"ensure_ascii", "indent", "separators", "sort_keys"}));
     JsonStyle style;
     style.ascii = truth_argument(arguments, 0, "ensure_ascii", false);
     style.sort_keys = truth_argument(arguments, 3, "sort_keys", false);
@@ -198,7 +205,8 @@ bool parse_integer(std::string_view text, int64_t base, int64_t* out) {
     text = strip(text, true, true);
     std::string digits;
     for (std::size_t i = 0; i < text.size(); ++i)  // single underscores between digits
-        if (text[i] != '_' || i == 0 || i + 1 == text.size() || text[i - 1] == '_' || text[i + 1] == '_') digits += text[i];
+        if (text[i] != '_' || i == 0 || i + 1 == text.size() || text[i - 1] == '_' || text[i + 1] == '_')
+            digits += text[i];
     const bool negative = !digits.empty() && digits[0] == '-';
     if (!digits.empty() && (digits[0] == '-' || digits[0] == '+')) digits.erase(0, 1);
     if (digits.size() > 2 && digits[0] == '0') {
@@ -212,7 +220,8 @@ bool parse_integer(std::string_view text, int64_t base, int64_t* out) {
     if (base == 0) base = 10;
     if (base < 2 || base > 36 || digits.empty() || digits[0] == '-') return false;
     if (negative) digits.insert(0, "-");
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), *out, static_cast<int>(base));
+    const auto result =
+        std::from_chars(digits.data(), digits.data() + digits.size(), *out, static_cast<int>(base));
     return result.ec == std::errc() && result.ptr == digits.data() + digits.size();
 }
 
@@ -289,7 +298,8 @@ Result<Value> round_number(Vm&, const Value& value, const Arguments& arguments) 
 
 Result<Value> otherwise(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "default", 0, 2, {"default_value", "boolean"}));
-    const bool replaces = value.is(Type::undefined) || (truth_argument(arguments, 1, "boolean", false) && !truth(value));
+    const bool replaces =
+        value.is(Type::undefined) || (truth_argument(arguments, 1, "boolean", false) && !truth(value));
     if (!replaces) return value;
     const Value* given = arguments.get(0, "default_value");
     return given ? *given : vm.heap.string("");
@@ -323,7 +333,8 @@ constexpr FunctionRow kFilters[] = {
 }  // namespace
 
 Function find_filter(std::string_view name) {
-    const auto* row = std::find_if(std::begin(kFilters), std::end(kFilters), [&](const auto& r) { return r.name == name; });
+    const auto* row =
+        std::find_if(std::begin(kFilters), std::end(kFilters), [&](const auto& r) { return r.name == name; });
     return row == std::end(kFilters) ? find_sequence_filter(name) : row->function;
 }
 

@@ -19,8 +19,10 @@ Result<Value> attribute_of(Vm& vm, const Value& item, const Value& path, const V
     while (true) {
         const std::size_t dot = rest.find('.');
         const std::string_view part = rest.substr(0, dot);
-        const bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
-        const Value key = number && part.size() < 10 ? Value::of(int64_t{std::stoi(std::string(part))}) : vm.heap.string(std::string(part));
+        const bool number = !part.empty() && std::all_of(part.begin(), part.end(),
+                                                         [](char c) { return c >= '0' && c <= '9'; });
+        const Value key = number && part.size() < 10 ? Value::of(int64_t{std::stoi(std::string(part))})
+                                                     : vm.heap.string(std::string(part));
         HEARTH_TRY(value, item_of(vm, value, key));
         if (value.is(Type::undefined) && otherwise) value = *otherwise;
         if (dot == rest.npos) return value;
@@ -81,21 +83,43 @@ Value items_only(Vm& vm, std::vector<Keyed> sorted, Kind kind = Kind::list) {
     return vm.heap.list(std::move(items), kind);
 }
 
+// "a,b" sorts by a, then b: the key is the list of both.
+Result<Value> sort_keys(Vm& vm, const Value& item, std::string_view attributes, bool case_sensitive) {
+    std::vector<Value> keys;
+    while (true) {
+        const std::size_t comma = attributes.find(',');
+        const Value attribute = vm.heap.string(std::string(attributes.substr(0, comma)));
+        HEARTH_TRY(Value key, sort_key(vm, item, &attribute, case_sensitive));
+        keys.push_back(std::move(key));
+        if (comma == attributes.npos) return vm.heap.list(std::move(keys));
+        attributes.remove_prefix(comma + 1);
+    }
+}
+
 Result<Value> sort(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "sort", 0, 3, {"reverse", "case_sensitive", "attribute"}));
-    HEARTH_TRY(auto items, keyed(vm, value, arguments.get(2, "attribute"), truth_argument(arguments, 1, "case_sensitive", false)));
+    const Value* attribute = arguments.get(2, "attribute");
+    const bool exact = truth_argument(arguments, 1, "case_sensitive", false);
+    const bool several = attribute && attribute->is(Type::string);
+    HEARTH_TRY(auto items, keyed(vm, value, several ? nullptr : attribute, exact));
+    for (Keyed& each : items) {
+        if (!several) break;
+        HEARTH_TRY(each.key, sort_keys(vm, each.item, attribute->text(), exact));
+    }
     HEARTH_CHECK(stable_sort(items, truth_argument(arguments, 0, "reverse", false)));
     return items_only(vm, std::move(items));
 }
 
 Result<Value> unique(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "unique", 0, 2, {"case_sensitive", "attribute"}));
-    HEARTH_TRY(auto items, keyed(vm, value, arguments.get(1, "attribute"), truth_argument(arguments, 0, "case_sensitive", false)));
+    HEARTH_TRY(auto items, keyed(vm, value, arguments.get(1, "attribute"),
+                                 truth_argument(arguments, 0, "case_sensitive", false)));
     auto* seen = new Dict(vm.heap);
     const Value keep(seen);
     std::vector<Value> out;
     for (Keyed& each : items) {
-        if (!hashable(each.key)) return fail(Code::template_error, "unique: {} cannot be looked up", type_name(each.key));
+        if (!hashable(each.key))
+            return fail(Code::template_error, "unique: {} cannot be looked up", type_name(each.key));
         if (seen->find(each.key)) continue;
         seen->set(each.key, Value::none());
         out.push_back(std::move(each.item));
@@ -106,11 +130,13 @@ Result<Value> unique(Vm& vm, const Value& value, const Arguments& arguments) {
 template <bool is_max>
 Result<Value> extreme(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, is_max ? "max" : "min", 0, 2, {"case_sensitive", "attribute"}));
-    HEARTH_TRY(auto items, keyed(vm, value, arguments.get(1, "attribute"), truth_argument(arguments, 0, "case_sensitive", false)));
+    HEARTH_TRY(auto items, keyed(vm, value, arguments.get(1, "attribute"),
+                                 truth_argument(arguments, 0, "case_sensitive", false)));
     if (items.empty()) return Value::undefined();
     std::size_t best = 0;
     for (std::size_t i = 1; i < items.size(); ++i) {
-        HEARTH_TRY(const bool better, compare(is_max ? Compare::greater : Compare::less, items[i].key, items[best].key));
+        HEARTH_TRY(const bool better,
+                   compare(is_max ? Compare::greater : Compare::less, items[i].key, items[best].key));
         if (better) best = i;
     }
     return items[best].item;
@@ -164,7 +190,9 @@ Result<Value> reverse(Vm& vm, const Value& value, const Arguments& arguments) {
     HEARTH_TRY(auto items, items_of(vm.heap, value));
     std::reverse(items.begin(), items.end());
     if (value.is(Type::string)) return join_text(vm.heap, items.data(), items.size());
-    return vm.heap.list(std::move(items), Kind::generator);
+    const bool copies =
+        value.is(Type::list) && value.list().kind == Kind::generator;  // what cannot be walked backwards
+    return vm.heap.list(std::move(items), copies ? Kind::list : Kind::generator);
 }
 
 Result<Value> join(Vm& vm, const Value& value, const Arguments& arguments) {
@@ -197,7 +225,8 @@ Result<Value> dict_sort(Vm& vm, const Value& value, const Arguments& arguments) 
     HEARTH_CHECK(check_arguments(arguments, "dictsort", 0, 3, {"case_sensitive", "by", "reverse"}));
     HEARTH_TRY(const std::string by, text_argument(arguments, 1, "by", "key"));
     const bool exact = truth_argument(arguments, 0, "case_sensitive", false);
-    if (!value.is(Type::dict)) return fail(Code::template_error, "dictsort: {} is no dictionary", type_name(value));
+    if (!value.is(Type::dict))
+        return fail(Code::template_error, "dictsort: {} is no dictionary", type_name(value));
     if (by != "key" && by != "value") return fail(Code::template_error, "dictsort: 'by' is key or value");
     std::vector<Keyed> entries;
     for (const auto& [key, entry] : value.dict().entries()) {
@@ -211,7 +240,8 @@ Result<Value> dict_sort(Vm& vm, const Value& value, const Arguments& arguments) 
 // The arguments after the first n, for the filter or test that map() and select() name.
 Arguments rest_of(const Arguments& arguments, std::size_t n) {
     Arguments rest = arguments;
-    rest.args.erase(rest.args.begin(), rest.args.begin() + static_cast<std::ptrdiff_t>(std::min(n, rest.args.size())));
+    rest.args.erase(rest.args.begin(),
+                    rest.args.begin() + static_cast<std::ptrdiff_t>(std::min(n, rest.args.size())));
     return rest;
 }
 
@@ -242,7 +272,8 @@ Result<Value> select(Vm& vm, const Value& value, const Arguments& arguments) {
     if (by_attribute && (arguments.args.empty() || !is_path(&arguments.args[0])))
         return fail(Code::template_error, "this filter needs the name of an attribute");
     const bool has_test = arguments.args.size() > kTest;
-    if (has_test && !arguments.args[kTest].is(Type::string)) return fail(Code::template_error, "the name of a test is a string");
+    if (has_test && !arguments.args[kTest].is(Type::string))
+        return fail(Code::template_error, "the name of a test is a string");
     const Arguments rest = rest_of(arguments, kTest + 1);
     HEARTH_TRY(const auto items, items_of(vm.heap, value));
     std::vector<Value> out;
@@ -286,7 +317,8 @@ Result<Value> group_by(Vm& vm, const Value& value, const Arguments& arguments) {
     std::vector<Keyed> entries;
     for (const Value& item : items) {
         HEARTH_TRY(Value key, attribute_of(vm, item, *attribute, otherwise));
-        if (key.is(Type::string) && !truth_argument(arguments, 2, "case_sensitive", false)) key = vm.heap.string(lower(key.text()));
+        if (key.is(Type::string) && !truth_argument(arguments, 2, "case_sensitive", false))
+            key = vm.heap.string(lower(key.text()));
         entries.push_back({std::move(key), item});
     }
     HEARTH_CHECK(stable_sort(entries, false));
@@ -294,7 +326,8 @@ Result<Value> group_by(Vm& vm, const Value& value, const Arguments& arguments) {
     for (std::size_t i = 0; i < entries.size();) {
         const std::size_t begin = i;
         std::vector<Value> group;
-        for (; i < entries.size() && equal(entries[i].key, entries[begin].key); ++i) group.push_back(entries[i].item);
+        for (; i < entries.size() && equal(entries[i].key, entries[begin].key); ++i)
+            group.push_back(entries[i].item);
         HEARTH_TRY(const Value key, attribute_of(vm, group[0], *attribute, otherwise));
         groups.push_back(pair(vm, key, vm.heap.list(std::move(group))));
     }
@@ -328,7 +361,8 @@ constexpr FunctionRow kFilters[] = {
 }  // namespace
 
 Function find_sequence_filter(std::string_view name) {
-    const auto* row = std::find_if(std::begin(kFilters), std::end(kFilters), [&](const auto& r) { return r.name == name; });
+    const auto* row =
+        std::find_if(std::begin(kFilters), std::end(kFilters), [&](const auto& r) { return r.name == name; });
     return row == std::end(kFilters) ? nullptr : row->function;
 }
 

@@ -8,10 +8,12 @@
 
 namespace hearth::jinja {
 
-Result<int64_t> integer_argument(const Arguments& arguments, std::size_t place, std::string_view name, int64_t otherwise) {
+Result<int64_t> integer_argument(const Arguments& arguments, std::size_t place, std::string_view name,
+                                 int64_t otherwise) {
     const Value* value = arguments.get(place, name);
     if (!value) return otherwise;
-    if (!value->is_integral()) return fail(Code::template_error, "'{}' must be an integer, not {}", name, type_name(*value));
+    if (!value->is_integral())
+        return fail(Code::template_error, "'{}' must be an integer, not {}", name, type_name(*value));
     return value->integer();
 }
 
@@ -24,7 +26,8 @@ Result<std::string> text_argument(const Arguments& arguments, std::size_t place,
                                   std::string_view otherwise) {
     const Value* value = arguments.get(place, name);
     if (!value) return std::string(otherwise);
-    if (!value->is(Type::string)) return fail(Code::template_error, "'{}' must be a string, not {}", name, type_name(*value));
+    if (!value->is(Type::string))
+        return fail(Code::template_error, "'{}' must be a string, not {}", name, type_name(*value));
     return std::string(value->text());
 }
 
@@ -32,7 +35,8 @@ Status check_arguments(const Arguments& arguments, std::string_view what, std::s
                        std::initializer_list<std::string_view> names) {
     const std::size_t n = arguments.args.size() + arguments.named.size();
     if (n < least || n > most)
-        return fail(Code::template_error, "{} takes {}{} arguments, not {}", what, least == most ? "" : "up to ", most, n);
+        return fail(Code::template_error, "{} takes {}{} arguments, not {}", what,
+                    least == most ? "" : "up to ", most, n);
     for (const auto& [name, value] : arguments.named) {
         const auto* known = std::find(names.begin(), names.end(), name);
         if (known == names.end()) return fail(Code::template_error, "{} has no argument '{}'", what, name);
@@ -57,7 +61,8 @@ Result<Value> range(Vm& vm, const Value&, const Arguments& arguments) {
     if (step == 0) return fail(Code::template_error, "range: the step cannot be 0");
     std::vector<Value> items;
     for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
-        if (items.size() >= kMostRange) return fail(Code::template_error, "range: more than {} numbers", kMostRange);
+        if (items.size() >= kMostRange)
+            return fail(Code::template_error, "range: more than {} numbers", kMostRange);
         items.push_back(Value::of(i));
         if (__builtin_add_overflow(i, step, &i)) break;
     }
@@ -66,7 +71,8 @@ Result<Value> range(Vm& vm, const Value&, const Arguments& arguments) {
 
 // dict(mapping or pairs, name=value...) and namespace(...) start alike.
 Result<Value> make_dict(Vm& vm, const Value&, const Arguments& arguments) {
-    if (arguments.args.size() > 1) return fail(Code::template_error, "dict takes at most one positional argument");
+    if (arguments.args.size() > 1)
+        return fail(Code::template_error, "dict takes at most one positional argument");
     auto* dict = new Dict(vm.heap);
     const Value value(dict);
     if (!arguments.args.empty()) {
@@ -77,7 +83,8 @@ Result<Value> make_dict(Vm& vm, const Value&, const Arguments& arguments) {
             HEARTH_TRY(const auto pairs, items_of(vm.heap, first));
             for (const Value& pair : pairs) {
                 HEARTH_TRY(const auto two, items_of(vm.heap, pair));
-                if (two.size() != 2 || !hashable(two[0])) return fail(Code::template_error, "dict needs pairs");
+                if (two.size() != 2 || !hashable(two[0]))
+                    return fail(Code::template_error, "dict needs pairs");
                 dict->set(two[0], two[1]);
             }
         }
@@ -128,14 +135,19 @@ Result<Value> make_joiner(Vm& vm, const Value&, const Arguments& arguments) {
 }
 
 constexpr FunctionRow kGlobals[] = {
-    {"range", range},         {"dict", make_dict},   {"namespace", make_namespace}, {"raise_exception", raise_exception},
-    {"strftime_now", strftime_now}, {"joiner", make_joiner},
+    {"range", range},
+    {"dict", make_dict},
+    {"namespace", make_namespace},
+    {"raise_exception", raise_exception},
+    {"strftime_now", strftime_now},
+    {"joiner", make_joiner},
 };
 
 }  // namespace
 
 Function find_global(std::string_view name) {
-    const auto* row = std::find_if(std::begin(kGlobals), std::end(kGlobals), [&](const auto& r) { return r.name == name; });
+    const auto* row =
+        std::find_if(std::begin(kGlobals), std::end(kGlobals), [&](const auto& r) { return r.name == name; });
     return row == std::end(kGlobals) ? nullptr : row->function;
 }
 

@@ -21,8 +21,11 @@ void append_json_string(std::string& out, std::string_view text, bool ascii) {
             out += '\\';
             out += kTo[k];
         } else if (c < 32 || (ascii && c >= 127)) {
-            if (c < 0x10000) out += fmt::format("\\u{:04x}", c);
-            else out += fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 1023));
+            if (c < 0x10000)
+                out += fmt::format("\\u{:04x}", c);
+            else
+                out += fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10),
+                                   0xdc00 + ((c - 0x10000) & 1023));
         } else {
             append_char(out, c);
         }
@@ -60,7 +63,8 @@ Status append_object(std::string& out, const Dict& dict, const JsonStyle& style,
         entries.push_back(&entry);
     }
     if (style.sort_keys)
-        std::stable_sort(entries.begin(), entries.end(), [](auto* a, auto* b) { return a->first.text() < b->first.text(); });
+        std::stable_sort(entries.begin(), entries.end(),
+                         [](auto* a, auto* b) { return a->first.text() < b->first.text(); });
     out += '{';
     bool first = true;
     for (const auto* entry : entries) {
@@ -157,12 +161,23 @@ Status append_json(std::string& out, const Value& value, const JsonStyle& style,
     if (depth > kValueDepth) return fail(Code::template_error, "tojson: the value is nested too deeply");
     if (out.size() > kMostText) return too_much_text();
     switch (value.type()) {
-        case Type::none: out += "null"; return {};
-        case Type::boolean: out += value.integer() ? "true" : "false"; return {};
-        case Type::integer: out += std::to_string(value.integer()); return {};
-        case Type::number: out += json_number(value.real()); return {};
-        case Type::string: append_json_string(out, value.text(), style.ascii); return {};
-        case Type::dict: return append_object(out, value.dict(), style, depth);
+        case Type::none:
+            out += "null";
+            return {};
+        case Type::boolean:
+            out += value.integer() ? "true" : "false";
+            return {};
+        case Type::integer:
+            out += std::to_string(value.integer());
+            return {};
+        case Type::number:
+            out += json_number(value.real());
+            return {};
+        case Type::string:
+            append_json_string(out, value.text(), style.ascii);
+            return {};
+        case Type::dict:
+            return append_object(out, value.dict(), style, depth);
         case Type::list:
             if (value.list().kind > Kind::tuple) break;
             return append_array(out, value.list(), style, depth);
@@ -170,7 +185,8 @@ Status append_json(std::string& out, const Value& value, const JsonStyle& style,
         case Type::undefined:
         case Type::space:
         case Type::callable:
-        case Type::loop: break;
+        case Type::loop:
+            break;
     }
     return fail(Code::template_error, "tojson: {} cannot be written as JSON", type_name(value));
 }
@@ -178,7 +194,8 @@ Status append_json(std::string& out, const Value& value, const JsonStyle& style,
 Result<Value> parse_json(Heap& heap, std::string_view text, const char* what) {
     Builder builder(heap);
     if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
-        if (builder.error_at) return fail(Code::invalid_argument, "{}: not valid JSON near byte {}", what, builder.error_at);
+        if (builder.error_at)
+            return fail(Code::invalid_argument, "{}: not valid JSON near byte {}", what, builder.error_at);
         return fail(Code::invalid_argument, "{}: the JSON is too large or nested too deeply", what);
     }
     return builder.root;

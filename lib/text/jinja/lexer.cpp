@@ -17,8 +17,9 @@ Failure fail_at(std::string_view name, uint32_t line, uint32_t column, std::stri
 
 namespace {
 
-constexpr std::string_view kSymbols[] = {"==", "!=", ">=", "<=", "//", "**", "+", "-", "/", "*", "%", "~", "[",
-                                         "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
+constexpr std::string_view kSymbols[] = {"==", "!=", ">=", "<=", "//", "**", "+", "-", "/",
+                                         "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                         ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
 
 bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -53,7 +54,9 @@ class Lexer {
         std::tie(token.line, token.column) = place();
         return token;
     }
-    bool starts(std::string_view text, std::size_t at) const { return source_.compare(at, text.size(), text) == 0; }
+    bool starts(std::string_view text, std::size_t at) const {
+        return source_.compare(at, text.size(), text) == 0;
+    }
     char peek(std::size_t at) const { return at < source_.size() ? source_[at] : '\0'; }
     std::size_t past_space(std::size_t at) const {
         while (at < source_.size()) {
@@ -72,7 +75,8 @@ class Lexer {
             text = strip(text, false, true);
         } else if (sign != '+' && !is_print) {
             const std::size_t line = text.rfind('\n') + 1;  // npos + 1 = 0
-            if ((line > 0 || line_starting_) && strip(text.substr(line), true, false).empty()) text = text.substr(0, line);
+            if ((line > 0 || line_starting_) && strip(text.substr(line), true, false).empty())
+                text = text.substr(0, line);
         }
         if (!text.empty()) push(Lex::text).text = text;
     }
@@ -80,8 +84,10 @@ class Lexer {
     // Past the end of a block, comment or endraw tag whose "%}" or "#}" begins at `end`.
     void after_tag(std::size_t end, char sign) {
         at_ = end + 2;
-        if (sign == '-') at_ = past_space(at_);
-        else if (sign != '+' && peek(at_) == '\n') ++at_;
+        if (sign == '-')
+            at_ = past_space(at_);
+        else if (sign != '+' && peek(at_) == '\n')
+            ++at_;
         line_starting_ = at_ > 0 && source_[at_ - 1] == '\n';
     }
 
@@ -121,7 +127,8 @@ class Lexer {
         return {};
     }
 
-    // Whether a tag body at `at` is just the word (then the offset of its "%}" or of a sign before it), else 0.
+    // Whether a tag body at `at` is just the word (then the offset of its "%}" or of a sign before it), else
+    // 0.
     std::size_t raw_tag(std::size_t at, std::string_view word) const {
         at = past_space(at);
         if (!starts(word, at)) return 0;
@@ -200,7 +207,9 @@ class Lexer {
     // Digits with single underscores between them, from `at`.
     std::size_t digits(std::size_t at, std::string& out, int base) const {
         const auto good = [&](char c) {
-            const int d = is_ascii_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
+            const int d = is_ascii_digit(c)                    ? c - '0'
+                          : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                               : 99;
             return d < base;
         };
         while (good(peek(at)) || (peek(at) == '_' && good(peek(at + 1)))) {
@@ -234,11 +243,15 @@ class Lexer {
         }
         Token& token = push(real ? Lex::number : Lex::integer);
         const char *first = text.data(), *last = first + text.size();
-        const auto result = real ? std::from_chars(first, last, token.number)
-                                 : std::from_chars(first, last, token.integer, base == 10 || text.empty() ? 10 : base);
-        if (real && result.ec == std::errc::result_out_of_range) token.number = text.find("e-") != text.npos ? 0 : 1e308 * 10;
-        else if (result.ec != std::errc()) return error("this number is too large");
-        if (!real && base == 10 && text.size() > 1 && text[0] == '0' && token.integer != 0) return error("leading zero");
+        const auto result =
+            real ? std::from_chars(first, last, token.number)
+                 : std::from_chars(first, last, token.integer, base == 10 || text.empty() ? 10 : base);
+        if (real && result.ec == std::errc::result_out_of_range)
+            token.number = text.find("e-") != text.npos ? 0 : 1e308 * 10;
+        else if (result.ec != std::errc())
+            return error("this number is too large");
+        if (!real && base == 10 && text.size() > 1 && text[0] == '0' && token.integer != 0)
+            return error("leading zero");
         at_ = end;
         return {};
     }

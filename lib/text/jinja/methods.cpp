@@ -11,7 +11,8 @@
 
 namespace hearth::jinja {
 
-Result<std::string> replaced(std::string_view text, std::string_view from, std::string_view to, int64_t count) {
+Result<std::string> replaced(std::string_view text, std::string_view from, std::string_view to,
+                             int64_t count) {
     std::string out;
     std::size_t at = 0;
     for (; count != 0; --count) {
@@ -36,7 +37,8 @@ std::vector<std::string_view> line_split(std::string_view text, bool keep_ends) 
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = at;
         const uint32_t c = next_char(text, at);
-        const bool ends = (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+        const bool ends =
+            (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
         if (!ends) continue;
         if (c == '\r' && at < text.size() && text[at] == '\n') ++at;
         lines.push_back(text.substr(begin, (keep_ends ? at : end) - begin));
@@ -83,8 +85,10 @@ void split_space(std::string_view text, int64_t most, bool from_right, std::vect
         if (text.empty()) return;
         if (most-- == 0) {
             out.push_back(strip(text, true, true));
-            if (!from_right) out.back() = strip(text, true, false);
-            else out.back() = strip(text, false, true);
+            if (!from_right)
+                out.back() = strip(text, true, false);
+            else
+                out.back() = strip(text, false, true);
             return;
         }
         std::size_t cut = from_right ? 0 : text.size();
@@ -164,7 +168,8 @@ Result<bool> window(const Value& self, const Arguments& arguments, int64_t* begi
 
 std::string_view cut(const Value& self, int64_t begin, int64_t end) {
     const std::string_view text = self.text();
-    if (self.string().ascii()) return text.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    if (self.string().ascii())
+        return text.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
     const std::size_t from = char_offset(text, static_cast<std::size_t>(begin));
     return text.substr(from, char_offset(text, static_cast<std::size_t>(end)) - from);
 }
@@ -176,7 +181,8 @@ Result<Value> affix(Vm& vm, const Value& self, const Arguments& arguments) {
     HEARTH_TRY(const bool any, window(self, arguments, &begin, &end));
     const Value& given = arguments.args[0];
     const bool is_tuple = given.is(Type::list) && given.list().kind == Kind::tuple;
-    if (!is_tuple && !given.is(Type::string)) return fail(Code::template_error, "this method needs a string, not {}", type_name(given));
+    if (!is_tuple && !given.is(Type::string))
+        return fail(Code::template_error, "this method needs a string, not {}", type_name(given));
     const std::string_view text = any ? cut(self, begin, end) : std::string_view();
     const std::vector<Value> one{given};
     for (const Value& affix_value : is_tuple ? given.list().items : one) {
@@ -227,7 +233,8 @@ Result<Value> join(Vm& vm, const Value& self, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "join", 1, 1));
     HEARTH_TRY(const auto items, items_of(vm.heap, arguments.args[0]));
     for (const Value& item : items)
-        if (!item.is(Type::string)) return fail(Code::template_error, "join: {} is no string", type_name(item));
+        if (!item.is(Type::string))
+            return fail(Code::template_error, "join: {} is no string", type_name(item));
     return join_text(vm.heap, items.data(), items.size(), &self);
 }
 
@@ -240,8 +247,10 @@ Result<Value> remove_affix(Vm& vm, const Value& self, const Arguments& arguments
     HEARTH_CHECK(check_arguments(arguments, "removeprefix", 1, 1));
     HEARTH_TRY(const std::string affix_text, text_argument(arguments, 0, "affix", ""));
     std::string_view text = self.text();
-    if (at_end && text.ends_with(affix_text)) text.remove_suffix(affix_text.size());
-    else if (!at_end && text.starts_with(affix_text)) text.remove_prefix(affix_text.size());
+    if (at_end && text.ends_with(affix_text))
+        text.remove_suffix(affix_text.size());
+    else if (!at_end && text.starts_with(affix_text))
+        text.remove_prefix(affix_text.size());
     return text_like(vm, self, text);
 }
 
@@ -261,7 +270,8 @@ Result<Value> pad(Vm& vm, const Value& self, const Arguments& arguments) {
     std::string left, right;
     for (int64_t i = 0; i < missing; ++i) (i < before ? left : right) += fill;
     std::string_view text = self.text();
-    if (align == Align::zeros && (text.starts_with('-') || text.starts_with('+'))) {  // zeros go behind the sign
+    if (align == Align::zeros &&
+        (text.starts_with('-') || text.starts_with('+'))) {  // zeros go behind the sign
         left.insert(0, 1, text[0]);
         text.remove_prefix(1);
     }
@@ -289,6 +299,12 @@ Result<Value> cased(Vm&, const Value& self, const Arguments& arguments) {
     return Value::of(any);
 }
 
+Result<Value> case_fold(Vm& vm, const Value& self, const Arguments& arguments) {
+    HEARTH_CHECK(check_arguments(arguments, "casefold", 0, 0));
+    HEARTH_TRY(const std::string text, replaced(lower(self.text()), "\u00df", "ss", -1));
+    return text_like(vm, self, text);
+}
+
 bool is_alnum(uint32_t c) { return is_alpha(c) || is_digit(c); }
 
 constexpr FunctionRow kStringMethods[] = {
@@ -302,7 +318,7 @@ constexpr FunctionRow kStringMethods[] = {
     {"replace", replace},
     {"upper", changed<upper>},
     {"lower", changed<lower>},
-    {"casefold", changed<lower>},
+    {"casefold", case_fold},
     {"title", changed<title>},
     {"capitalize", changed<capitalize>},
     {"join", join},
@@ -347,7 +363,8 @@ Result<Value> view(Vm& vm, const Value& self, const Arguments& arguments) {
 Result<Value> get(Vm&, const Value& self, const Arguments& arguments) {
     HEARTH_CHECK(check_arguments(arguments, "get", 1, 2));
     if (arguments.args.empty()) return fail(Code::template_error, "get takes positional arguments");
-    if (!hashable(arguments.args[0])) return fail(Code::template_error, "{} cannot be a dictionary key", type_name(arguments.args[0]));
+    if (!hashable(arguments.args[0]))
+        return fail(Code::template_error, "{} cannot be a dictionary key", type_name(arguments.args[0]));
     const Value* value = self.dict().find(arguments.args[0]);
     return value ? *value : arguments.args.size() > 1 ? arguments.args[1] : Value::none();
 }
@@ -372,15 +389,20 @@ Result<Value> index_of(Vm&, const Value& self, const Arguments& arguments) {
     return fail(Code::template_error, "index: the item does not occur");
 }
 
-constexpr FunctionRow kDictMethods[] = {
-    {"items", view<Kind::items>}, {"keys", view<Kind::keys>}, {"values", view<Kind::values>}, {"get", get}, {"copy", copy}};
+constexpr FunctionRow kDictMethods[] = {{"items", view<Kind::items>},
+                                        {"keys", view<Kind::keys>},
+                                        {"values", view<Kind::values>},
+                                        {"get", get},
+                                        {"copy", copy}};
 constexpr FunctionRow kListMethods[] = {{"count", count_items}, {"index", index_of}, {"copy", copy}};
 constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
-constexpr std::string_view kListChanges[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
+constexpr std::string_view kListChanges[] = {"append", "clear",  "extend",  "insert",
+                                             "pop",    "remove", "reverse", "sort"};
 
 template <class Rows>
 Function function_in(const Rows& rows, std::string_view name) {
-    const auto* row = std::find_if(std::begin(rows), std::end(rows), [&](const auto& r) { return r.name == name; });
+    const auto* row =
+        std::find_if(std::begin(rows), std::end(rows), [&](const auto& r) { return r.name == name; });
     return row == std::end(rows) ? nullptr : row->function;
 }
 

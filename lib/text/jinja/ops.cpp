@@ -35,16 +35,20 @@ Result<Value> integer_power(int64_t base, int64_t exponent) {
 Result<Value> integers(Binary which, int64_t a, int64_t b) {
     int64_t r = 0;
     switch (which) {
-        case Binary::add: return __builtin_add_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
-        case Binary::subtract: return __builtin_sub_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
-        case Binary::multiply: return __builtin_mul_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
+        case Binary::add:
+            return __builtin_add_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
+        case Binary::subtract:
+            return __builtin_sub_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
+        case Binary::multiply:
+            return __builtin_mul_overflow(a, b, &r) ? Result<Value>(overflow()) : Value::of(r);
         case Binary::power:
             if (b >= 0) return integer_power(a, b);
             if (a == 0) return fail(Code::template_error, "division by zero");
             return Value::of(std::pow(static_cast<double>(a), static_cast<double>(b)));
         case Binary::divide:
         case Binary::floor_divide:
-        case Binary::modulo: break;
+        case Binary::modulo:
+            break;
     }
     if (b == 0) return fail(Code::template_error, "division by zero");
     if (which == Binary::divide) return Value::of(static_cast<double>(a) / static_cast<double>(b));
@@ -59,20 +63,25 @@ Result<Value> integers(Binary which, int64_t a, int64_t b) {
 // Python's float floor division and modulo: the remainder has the sign of the divisor.
 Result<Value> reals(Binary which, double a, double b) {
     switch (which) {
-        case Binary::add: return Value::of(a + b);
-        case Binary::subtract: return Value::of(a - b);
-        case Binary::multiply: return Value::of(a * b);
+        case Binary::add:
+            return Value::of(a + b);
+        case Binary::subtract:
+            return Value::of(a - b);
+        case Binary::multiply:
+            return Value::of(a * b);
         case Binary::power: {
             if (a == 0 && b < 0) return fail(Code::template_error, "division by zero");
             const double r = std::pow(a, b);
             if (std::isnan(r) && !std::isnan(a) && !std::isnan(b))
                 return fail(Code::template_error, "a complex number is not supported");
-            if (std::isinf(r) && std::isfinite(a) && std::isfinite(b)) return fail(Code::template_error, "result too large");
+            if (std::isinf(r) && std::isfinite(a) && std::isfinite(b))
+                return fail(Code::template_error, "result too large");
             return Value::of(r);
         }
         case Binary::divide:
         case Binary::floor_divide:
-        case Binary::modulo: break;
+        case Binary::modulo:
+            break;
     }
     if (b == 0) return fail(Code::template_error, "division by zero");
     if (which == Binary::divide) return Value::of(a / b);
@@ -102,7 +111,8 @@ Result<Value> add_sequences(Heap& heap, const Value& a, const Value& b) {
         return heap.string(std::move(text), safe);
     }
     std::vector<Value> items = a.list().items;
-    if (items.size() + b.list().items.size() > kMostItems) return fail(Code::template_error, "this list is too long");
+    if (items.size() + b.list().items.size() > kMostItems)
+        return fail(Code::template_error, "this list is too long");
     items.insert(items.end(), b.list().items.begin(), b.list().items.end());
     return heap.list(std::move(items), a.list().kind);
 }
@@ -118,7 +128,8 @@ Result<Value> repeat(Heap& heap, const Value& what, int64_t n) {
         return heap.string(std::move(out), what.string().safe);
     }
     const std::vector<Value>& items = what.list().items;
-    if (!items.empty() && count > kMostItems / items.size()) return fail(Code::template_error, "this list is too long");
+    if (!items.empty() && count > kMostItems / items.size())
+        return fail(Code::template_error, "this list is too long");
     std::vector<Value> out;
     for (uint64_t i = 0; i < count && !items.empty(); ++i) out.insert(out.end(), items.begin(), items.end());
     return heap.list(std::move(out), what.list().kind);
@@ -131,7 +142,8 @@ bool is_plain_list(const Value& value) {
 // -1, 0, 1, or 2 for "neither" (NaN)
 Result<int> order(const Value& a, const Value& b, int depth) {
     if (a.is_number() && b.is_number()) {
-        if (a.is_integral() && b.is_integral()) return (a.integer() > b.integer()) - (a.integer() < b.integer());
+        if (a.is_integral() && b.is_integral())
+            return (a.integer() > b.integer()) - (a.integer() < b.integer());
         const double x = a.real(), y = b.real();
         return std::isnan(x) || std::isnan(y) ? 2 : (x > y) - (x < y);
     }
@@ -159,8 +171,9 @@ bool equal_dicts(const Dict& a, const Dict& b, int depth) {
 }  // namespace
 
 const char* type_name(const Value& value) {
-    static constexpr const char* kNames[] = {"missing", "an undefined value", "none",         "a boolean", "an integer", "a number",
-                                             "a string", "a list",            "a dictionary", "a namespace", "a function", "a loop"};
+    static constexpr const char* kNames[] = {"missing",      "an undefined value", "none",       "a boolean",
+                                             "an integer",   "a number",           "a string",   "a list",
+                                             "a dictionary", "a namespace",        "a function", "a loop"};
     return kNames[static_cast<int>(value.type())];
 }
 
@@ -168,16 +181,23 @@ bool truth(const Value& value) {
     switch (value.type()) {
         case Type::missing:
         case Type::undefined:
-        case Type::none: return false;
+        case Type::none:
+            return false;
         case Type::boolean:
-        case Type::integer: return value.integer() != 0;
-        case Type::number: return value.real() != 0;
-        case Type::string: return !value.text().empty();
-        case Type::list: return value.list().kind == Kind::generator || !value.list().items.empty();
-        case Type::dict: return !value.dict().entries().empty();
+        case Type::integer:
+            return value.integer() != 0;
+        case Type::number:
+            return value.real() != 0;
+        case Type::string:
+            return !value.text().empty();
+        case Type::list:
+            return value.list().kind == Kind::generator || !value.list().items.empty();
+        case Type::dict:
+            return !value.dict().entries().empty();
         case Type::space:
         case Type::callable:
-        case Type::loop: return true;
+        case Type::loop:
+            return true;
     }
     return true;
 }
@@ -194,7 +214,9 @@ bool equal(const Value& a, const Value& b, int depth) {
     if (a.is(Type::dict)) return a.dict().heap.spend(1) && equal_dicts(a.dict(), b.dict(), depth);
     if (!a.is(Type::list)) return false;
     const List &x = a.list(), &y = b.list();
-    if (x.kind != y.kind || x.kind == Kind::generator || x.kind == Kind::values || x.items.size() != y.items.size()) return false;
+    if (x.kind != y.kind || x.kind == Kind::generator || x.kind == Kind::values ||
+        x.items.size() != y.items.size())
+        return false;
     if (!x.heap.spend(1 + x.items.size())) return false;
     for (std::size_t i = 0; i < x.items.size(); ++i)
         if (!equal(x.items[i], y.items[i], depth + 1)) return false;
@@ -223,11 +245,13 @@ Result<bool> contains(const Value& container, const Value& item) {
         return container.text().find(item.text()) != std::string_view::npos;
     }
     if (container.is(Type::dict)) {
-        if (!hashable(item)) return fail(Code::template_error, "{} cannot be a dictionary key", type_name(item));
+        if (!hashable(item))
+            return fail(Code::template_error, "{} cannot be a dictionary key", type_name(item));
         return container.dict().find(item) != nullptr;
     }
     if (container.is(Type::undefined)) return false;
-    if (!container.is(Type::list)) return fail(Code::template_error, "{} holds no items", type_name(container));
+    if (!container.is(Type::list))
+        return fail(Code::template_error, "{} holds no items", type_name(container));
     const List& list = container.list();
     list.heap.spend(list.items.size());
     if (list.kind == Kind::generator && std::exchange(list.consumed, true)) return false;
@@ -247,8 +271,8 @@ Result<Value> arithmetic(Heap& heap, Binary which, const Value& a, const Value& 
         if ((a.is(Type::string) || is_plain_list(a)) && b.is_integral()) return repeat(heap, a, b.integer());
         if ((b.is(Type::string) || is_plain_list(b)) && a.is_integral()) return repeat(heap, b, a.integer());
     }
-    static constexpr const char* kVerbs[] = {"add",          "subtract", "multiply", "divide", "divide",
-                                             "take modulo of", "raise"};
+    static constexpr const char* kVerbs[] = {"add",    "subtract",       "multiply", "divide",
+                                             "divide", "take modulo of", "raise"};
     return bad_operands(kVerbs[static_cast<int>(which)], a, b);
 }
 

@@ -11,7 +11,8 @@
 
 namespace hearth::jinja {
 
-inline constexpr int kValueDepth = 64;  // nesting of lists and dictionaries that printing and comparing will follow
+inline constexpr int kValueDepth =
+    64;  // nesting of lists and dictionaries that printing and comparing will follow
 
 bool truth(const Value& value);
 bool equal(const Value& a, const Value& b, int depth = 0);

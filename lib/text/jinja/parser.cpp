@@ -21,17 +21,26 @@ bool Parser::skip_word(std::string_view word) {
 
 std::string Parser::describe() const {
     switch (now().kind) {
-        case Lex::print_begin: return "'{{'";
-        case Lex::print_end: return "'}}'";
-        case Lex::block_begin: return "'{%'";
-        case Lex::block_end: return "'%}'";
-        case Lex::end: return "the end of the template";
-        case Lex::text: return "text";
-        case Lex::string: return "a string";
+        case Lex::print_begin:
+            return "'{{'";
+        case Lex::print_end:
+            return "'}}'";
+        case Lex::block_begin:
+            return "'{%'";
+        case Lex::block_end:
+            return "'%}'";
+        case Lex::end:
+            return "the end of the template";
+        case Lex::text:
+            return "text";
+        case Lex::string:
+            return "a string";
         case Lex::integer:
-        case Lex::number: return "a number";
+        case Lex::number:
+            return "a number";
         case Lex::name:
-        case Lex::symbol: break;
+        case Lex::symbol:
+            break;
     }
     return "'" + now().text + "'";
 }
@@ -72,7 +81,8 @@ void Parser::move_to_end(uint32_t begin, uint32_t end) {
     const auto shift = [&](uint32_t from, uint32_t to, uint32_t by) {
         for (uint32_t i = from; i < to; ++i) {
             Instruction& x = code[i];
-            if (x.op == Op::jump || x.op == Op::jump_if_not || x.op == Op::jump_and || x.op == Op::jump_or) x.a += by;
+            if (x.op == Op::jump || x.op == Op::jump_if_not || x.op == Op::jump_and || x.op == Op::jump_or)
+                x.a += by;
             if (x.op == Op::chain) x.b += by;
         }
     };

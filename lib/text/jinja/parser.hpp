@@ -14,7 +14,9 @@ namespace hearth::jinja {
 
 class Parser {
   public:
-    Parser(std::vector<Token> tokens, std::string_view name) : tokens_(std::move(tokens)) { program_.name = name; }
+    Parser(std::vector<Token> tokens, std::string_view name) : tokens_(std::move(tokens)) {
+        program_.name = name;
+    }
     Result<Program> run();
 
   private:
@@ -23,8 +25,8 @@ class Parser {
 
     struct Enclosing {  // what a break or a name inside must know of
         bool is_loop = false;
-        uint32_t next = 0;                // loop_next of a loop
-        std::vector<uint32_t> breaks;     // jumps to fill in
+        uint32_t next = 0;                                     // loop_next of a loop
+        std::vector<uint32_t> breaks;                          // jumps to fill in
         bool varargs = false, kwargs = false, caller = false;  // names that a macro's body refers to
     };
     struct Signature {
@@ -70,7 +72,7 @@ class Parser {
     Status filter(bool first_is_inline);
     Status test();
     Result<std::string> dotted_name();
-    Status known(bool is_filter, const std::string& name) const;
+    Status known(bool is_filter, const Token& at, const std::string& name) const;
 
     // parser_statement.cpp
     Status body(Words ends);

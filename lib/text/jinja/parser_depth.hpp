@@ -3,7 +3,7 @@
 
 namespace hearth::jinja {
 
-inline constexpr int kParserDepth = 120;
+inline constexpr int kParserDepth = 80;
 
 // Counts one level while it lives; false once there are too many.
 class Level {

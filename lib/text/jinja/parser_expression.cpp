@@ -83,7 +83,8 @@ Result<Parser::Shape> Parser::tuple(bool with_condition, Words ends, bool parent
     while (true) {
         const Token& token = now();
         if (token.kind == Lex::print_end || token.kind == Lex::block_end || token.is(")")) break;
-        if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return token.word(end); })) break;
+        if (std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return token.word(end); }))
+            break;
         HEARTH_TRY(shape, expression(with_condition));
         ++n;
         if (!skip(",")) break;
@@ -152,8 +153,10 @@ Status Parser::comparison() {
         const auto which = row ? row->code : static_cast<uint8_t>(negated ? Compare::not_in : Compare::in);
         at_ += negated ? 2 : 1;
         HEARTH_CHECK(binary(kSum));
-        if (level_of(now(), ahead()) == kCompare) chains.push_back(emit_at(token, Op::chain, which));
-        else emit_at(token, Op::compare, which);
+        if (level_of(now(), ahead()) == kCompare)
+            chains.push_back(emit_at(token, Op::chain, which));
+        else
+            emit_at(token, Op::compare, which);
     }
     for (const uint32_t chain : chains) program_.code[chain].b = here();
     return {};
@@ -180,9 +183,14 @@ Result<Parser::Shape> Parser::primary() {
     const Token& token = now();
     Constant value;
     switch (token.kind) {
-        case Lex::name: return name();
-        case Lex::integer: value = token.integer; break;
-        case Lex::number: value = token.number; break;
+        case Lex::name:
+            return name();
+        case Lex::integer:
+            value = token.integer;
+            break;
+        case Lex::number:
+            value = token.number;
+            break;
         case Lex::string: {
             std::string text;
             for (; now().kind == Lex::string; ++at_) text += now().text;
@@ -195,7 +203,9 @@ Result<Parser::Shape> Parser::primary() {
                 HEARTH_CHECK(expect(")"));
                 return shape;
             }
-            Status status = skip("[") ? sequence() : skip("{") ? dictionary() : Status(unexpected("an expression"));
+            Status status = skip("[")   ? sequence()
+                            : skip("{") ? dictionary()
+                                        : Status(unexpected("an expression"));
             HEARTH_CHECK(std::move(status));
             return Shape::other;
         }
@@ -204,7 +214,8 @@ Result<Parser::Shape> Parser::primary() {
         case Lex::print_end:
         case Lex::block_begin:
         case Lex::block_end:
-        case Lex::end: return unexpected("an expression");
+        case Lex::end:
+            return unexpected("an expression");
     }
     ++at_;
     emit_at(token, Op::constant, constant(std::move(value)));
@@ -400,10 +411,11 @@ Result<std::string> Parser::dotted_name() {
     }
 }
 
-// An unknown name is an error of the template, unless an `if` around it may be there to ask first.
-Status Parser::known(bool is_filter, const std::string& name) const {
+// An unknown name is an error of the template, unless an `if` right around it may be there to ask first.
+Status Parser::known(bool is_filter, const Token& at, const std::string& name) const {
     if (soft_depth_ > 0 || (is_filter ? find_filter(name) != nullptr : find_test(name) != nullptr)) return {};
-    return error(std::string("there is no ") + (is_filter ? "filter" : "test") + " named '" + name + "'");
+    return fail_at(program_.name, at.line, at.column,
+                   std::string("there is no ") + (is_filter ? "filter" : "test") + " named '" + name + "'");
 }
 
 Status Parser::filter(bool first_is_inline) {
@@ -411,7 +423,7 @@ Status Parser::filter(bool first_is_inline) {
         first_is_inline = false;
         const Token& token = now();
         HEARTH_TRY(const std::string name, dotted_name());
-        HEARTH_CHECK(known(true, name));
+        HEARTH_CHECK(known(true, token, name));
         uint32_t shape = static_cast<uint32_t>(program_.calls.size());
         if (now().is("(")) {
             HEARTH_TRY(shape, arguments());
@@ -428,10 +440,11 @@ Status Parser::test() {
     HEARTH_CHECK(expect_word("is"));
     const bool negated = skip_word("not");
     HEARTH_TRY(const std::string name, dotted_name());
-    HEARTH_CHECK(known(false, name));
+    HEARTH_CHECK(known(false, token, name));
     const Token& next = now();
-    const bool starts_value = next.kind == Lex::name || next.kind == Lex::string || next.kind == Lex::integer ||
-                              next.kind == Lex::number || next.is("[") || next.is("{");
+    const bool starts_value = next.kind == Lex::name || next.kind == Lex::string ||
+                              next.kind == Lex::integer || next.kind == Lex::number || next.is("[") ||
+                              next.is("{");
     uint32_t shape = 0;
     if (next.is("(")) {
         HEARTH_TRY(shape, arguments());

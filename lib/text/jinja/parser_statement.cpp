@@ -1,12 +1,14 @@
 // Statements: text, output, set, if, for, macro, call, filter and with blocks.
 #include <algorithm>
+#include <utility>
 
 #include "text/jinja/parser.hpp"
 #include "text/jinja/parser_depth.hpp"
 
 namespace hearth::jinja {
 
-// Up to (and standing after) a block that begins with one of the words, or the template's end if there are none.
+// Up to (and standing after) a block that begins with one of the words, or the template's end if there are
+// none.
 Status Parser::body(Words ends) {
     while (true) {
         switch (now().kind) {
@@ -25,7 +27,8 @@ Status Parser::body(Words ends) {
             }
             case Lex::block_begin: {
                 ++at_;
-                if (std::any_of(ends.begin(), ends.end(), [&](std::string_view e) { return now().word(e); })) return {};
+                if (std::any_of(ends.begin(), ends.end(), [&](std::string_view e) { return now().word(e); }))
+                    return {};
                 HEARTH_CHECK(statement());
                 break;
             }
@@ -38,7 +41,8 @@ Status Parser::body(Words ends) {
             case Lex::number:
             case Lex::symbol:
             case Lex::print_end:
-            case Lex::block_end: return unexpected("text or a tag");
+            case Lex::block_end:
+                return unexpected("text or a tag");
         }
     }
 }
@@ -93,7 +97,9 @@ Status Parser::target(Words ends) {
     uint32_t n = 0;
     bool is_tuple = false;
     while (true) {
-        if (std::any_of(ends.begin(), ends.end(), [&](std::string_view e) { return now().word(e) || now().is(e); })) break;
+        if (std::any_of(ends.begin(), ends.end(),
+                        [&](std::string_view e) { return now().word(e) || now().is(e); }))
+            break;
         if (skip("(")) {
             const Level level(depth_);
             if (!level) return error(kTooDeep);
@@ -109,8 +115,10 @@ Status Parser::target(Words ends) {
         is_tuple = true;
     }
     if (n == 0) return unexpected("a name to assign to");
-    if (is_tuple) program_.code[unpack].a = n;
-    else program_.code.erase(program_.code.begin() + unpack);
+    if (is_tuple)
+        program_.code[unpack].a = n;
+    else
+        program_.code.erase(program_.code.begin() + unpack);
     return {};
 }
 
@@ -131,6 +139,7 @@ Status Parser::set() {
         const std::size_t after = at_;
         at_ = target_at;
         HEARTH_CHECK(target(ends));
+        if (!now().is("=")) return unexpected("'='");
         at_ = after;
         return {};
     };
@@ -227,7 +236,9 @@ Status Parser::loop_body(std::size_t target_at, bool recursive) {
     enclosing_.push_back({});
     enclosing_.back().is_loop = true;
     enclosing_.back().next = next;
+    const int soft_depth = std::exchange(soft_depth_, 0);
     HEARTH_CHECK(body({"else", "endfor"}));
+    soft_depth_ = soft_depth;
     emit(Op::loop_mark);
     emit(Op::jump, next);
     patch(next);
@@ -251,10 +262,13 @@ Status Parser::loop_body(std::size_t target_at, bool recursive) {
 }
 
 Status Parser::jump_out(bool is_break) {
-    if (enclosing_.empty() || !enclosing_.back().is_loop) return error(describe() + " stands outside of a loop");
+    if (enclosing_.empty() || !enclosing_.back().is_loop)
+        return error(describe() + " stands outside of a loop");
     ++at_;
-    if (is_break) enclosing_.back().breaks.push_back(emit(Op::jump));
-    else emit(Op::jump, enclosing_.back().next);
+    if (is_break)
+        enclosing_.back().breaks.push_back(emit(Op::jump));
+    else
+        emit(Op::jump, enclosing_.back().next);
     return {};
 }
 
@@ -268,7 +282,8 @@ Result<Parser::Signature> Parser::signature() {
         given.parameters.push_back(name);
         const bool has_default = now().is("=");
         if (has_default) {
-            const uint32_t skip_default = emit(Op::parameter, static_cast<uint32_t>(given.parameters.size() - 1));
+            const uint32_t skip_default =
+                emit(Op::parameter, static_cast<uint32_t>(given.parameters.size() - 1));
             ++at_;
             HEARTH_CHECK(expression());
             emit(Op::store, name);
@@ -283,7 +298,8 @@ Result<Parser::Signature> Parser::signature() {
     return given;
 }
 
-// Signature (where it has one) and body, behind a jump over them; stands after the end word. Returns the macro.
+// Signature (where it has one) and body, behind a jump over them; stands after the end word. Returns the
+// macro.
 Result<uint32_t> Parser::macro_body(std::string_view name, std::string_view end, bool has_signature) {
     const uint32_t over = emit(Op::jump);
     MacroCode code;
@@ -299,7 +315,9 @@ Result<uint32_t> Parser::macro_body(std::string_view name, std::string_view end,
         while (now().kind != Lex::block_end && now().kind != Lex::end) ++at_;
     }
     HEARTH_CHECK(expect_block_end());
+    const int soft_depth = std::exchange(soft_depth_, 0);
     HEARTH_CHECK(body({end}));
+    soft_depth_ = soft_depth;
     ++at_;
     emit(Op::macro_return);
     patch(over);
@@ -321,7 +339,8 @@ Status Parser::macro() {
     return {};
 }
 
-// {% call(parameters) callee(arguments) %} body {% endcall %}: the body becomes the macro `caller` of the call.
+// {% call(parameters) callee(arguments) %} body {% endcall %}: the body becomes the macro `caller` of the
+// call.
 Status Parser::call_block() {
     const std::size_t begin = at_;
     HEARTH_TRY(const uint32_t macro, macro_body("caller", "endcall", now().is("(")));
@@ -339,7 +358,8 @@ Status Parser::call_block() {
     if (shape != Shape::call || last.op != Op::call) return error("a call block needs a call");
     if (now().kind != Lex::block_end) return unexpected("'%}'");
     CallShape& arguments = program_.calls[last.a];
-    if (arguments.star || arguments.star_star) return error("'*' arguments are not supported in a call block");
+    if (arguments.star || arguments.star_star)
+        return error("'*' arguments are not supported in a call block");
     arguments.named.emplace_back("caller");
     const Instruction call = last;
     program_.code.pop_back();

@@ -67,7 +67,13 @@ void append_range(std::string& out, const std::vector<Value>& items) {
 Status append_list(std::string& out, const List& list, int depth) {
     static constexpr struct {
         const char *open, *close;
-    } kBrackets[] = {{"[", "]"}, {"(", ")"}, {"", ""}, {"", ""}, {"dict_items([", "])"}, {"dict_keys([", "])"}, {"dict_values([", "])"}};
+    } kBrackets[] = {{"[", "]"},
+                     {"(", ")"},
+                     {"", ""},
+                     {"", ""},
+                     {"dict_items([", "])"},
+                     {"dict_keys([", "])"},
+                     {"dict_values([", "])"}};
     if (list.kind == Kind::range) return append_range(out, list.items), Status();
     if (list.kind == Kind::generator) return out += "<generator object>", Status();
     const auto& brackets = kBrackets[static_cast<int>(list.kind)];
@@ -106,7 +112,8 @@ std::string float_text(double number) {
     const std::size_t mark = all.find('e');
     int exponent = 0;
     std::from_chars(all.data() + mark + (all[mark + 1] == '+' ? 2 : 1), end, exponent);
-    if (exponent < -4 || exponent >= 16) return std::string(all);  // "1e+16" and "1e-05" have Python's two digits
+    if (exponent < -4 || exponent >= 16)
+        return std::string(all);  // "1e+16" and "1e-05" have Python's two digits
     const auto fixed = std::to_chars(text, text + sizeof text, number, std::chars_format::fixed).ptr;
     std::string out(text, fixed);
     if (out.find('.') == out.npos) out += ".0";
@@ -117,18 +124,27 @@ Status append_repr(std::string& out, const Value& value, int depth) {
     if (depth > kValueDepth) return fail(Code::template_error, "this value is nested too deeply to print");
     if (out.size() > kMostText) return too_much_text();
     switch (value.type()) {
-        case Type::string: return append_quoted(out, value.text()), Status();
-        case Type::list: return append_list(out, value.list(), depth);
-        case Type::dict: return append_dict(out, value.dict().entries(), depth);
-        case Type::space: return append_namespace(out, value.space(), depth);
-        case Type::undefined: return out += "Undefined", Status();
+        case Type::string:
+            if (value.string().safe) out += "Markup(";
+            append_quoted(out, value.text());
+            if (value.string().safe) out += ')';
+            return {};
+        case Type::list:
+            return append_list(out, value.list(), depth);
+        case Type::dict:
+            return append_dict(out, value.dict().entries(), depth);
+        case Type::space:
+            return append_namespace(out, value.space(), depth);
+        case Type::undefined:
+            return out += "Undefined", Status();
         case Type::missing:
         case Type::none:
         case Type::boolean:
         case Type::integer:
         case Type::number:
         case Type::callable:
-        case Type::loop: return append_text(out, value);
+        case Type::loop:
+            return append_text(out, value);
     }
     return {};
 }
@@ -136,11 +152,20 @@ Status append_repr(std::string& out, const Value& value, int depth) {
 Status append_text(std::string& out, const Value& value) {
     switch (value.type()) {
         case Type::missing:
-        case Type::undefined: break;
-        case Type::none: out += "None"; break;
-        case Type::boolean: out += value.integer() ? "True" : "False"; break;
-        case Type::integer: out += std::to_string(value.integer()); break;
-        case Type::number: out += float_text(value.real()); break;
+        case Type::undefined:
+            break;
+        case Type::none:
+            out += "None";
+            break;
+        case Type::boolean:
+            out += value.integer() ? "True" : "False";
+            break;
+        case Type::integer:
+            out += std::to_string(value.integer());
+            break;
+        case Type::number:
+            out += float_text(value.real());
+            break;
         case Type::string:
             if (out.size() + value.text().size() > kMostText) return too_much_text();
             value.string().heap.spend(value.text().size() / 16);
@@ -148,7 +173,8 @@ Status append_text(std::string& out, const Value& value) {
             break;
         case Type::list:
         case Type::dict:
-        case Type::space: return append_repr(out, value);
+        case Type::space:
+            return append_repr(out, value);
         case Type::callable:
             out += value.callable().macro ? "<Macro '" : "<function '";
             out += value.callable().name;
@@ -170,12 +196,18 @@ Result<std::string> text_of(const Value& value) {
 std::string escape_html(std::string_view text) {
     std::string out;
     for (const char c : text) {
-        if (c == '&') out += "&amp;";
-        else if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '\'') out += "&#39;";
-        else if (c == '"') out += "&#34;";
-        else out += c;
+        if (c == '&')
+            out += "&amp;";
+        else if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '\'')
+            out += "&#39;";
+        else if (c == '"')
+            out += "&#34;";
+        else
+            out += c;
     }
     return out;
 }

@@ -74,7 +74,8 @@ bool is_number(const Value& v) { return v.is_number(); }
 bool is_string(const Value& v) { return v.is(Type::string); }
 bool is_mapping(const Value& v) { return v.is(Type::dict); }
 bool is_iterable(const Value& v) {
-    return v.is(Type::string) || v.is(Type::list) || v.is(Type::dict) || v.is(Type::undefined) || v.is(Type::loop);
+    return v.is(Type::string) || v.is(Type::list) || v.is(Type::dict) || v.is(Type::undefined) ||
+           v.is(Type::loop);
 }
 bool is_sequence(const Value& v) {
     return v.is(Type::string) || v.is(Type::dict) || v.is(Type::undefined) ||
@@ -128,7 +129,8 @@ constexpr FunctionRow kTests[] = {
 }  // namespace
 
 Function find_test(std::string_view name) {
-    const auto* row = std::find_if(std::begin(kTests), std::end(kTests), [&](const auto& r) { return r.name == name; });
+    const auto* row =
+        std::find_if(std::begin(kTests), std::end(kTests), [&](const auto& r) { return r.name == name; });
     return row == std::end(kTests) ? nullptr : row->function;
 }
 

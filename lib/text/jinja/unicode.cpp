@@ -16,12 +16,16 @@ int length_of(unsigned char lead) { return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : l
 utf8proc_category_t category(uint32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
 void append_upper(std::string& out, uint32_t c) {
-    if (c == kSharpS) out += "SS";
-    else append_char(out, static_cast<uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
+    if (c == kSharpS)
+        out += "SS";
+    else
+        append_char(out, static_cast<uint32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
 }
 void append_title(std::string& out, uint32_t c) {
-    if (c == kSharpS) out += "Ss";
-    else append_char(out, static_cast<uint32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
+    if (c == kSharpS)
+        out += "Ss";
+    else
+        append_char(out, static_cast<uint32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
 }
 void append_lower(std::string& out, uint32_t c) {
     append_char(out, static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
@@ -52,15 +56,16 @@ bool valid_utf8(std::string_view text) {
             if ((byte & 0xc0) != 0x80) return false;
             c = c << 6 | (byte & 63u);
         }
-        if ((n == 3 && c < 0x800) || (n == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return false;
+        if ((n == 3 && c < 0x800) || (n == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+            return false;
         i += n;
     }
     return true;
 }
 
 std::size_t count_chars(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 uint32_t next_char(std::string_view text, std::size_t& at) {
@@ -69,7 +74,8 @@ uint32_t next_char(std::string_view text, std::size_t& at) {
     if (n == 1) return ++at, lead;
     uint32_t c = lead & (0x7fu >> n);
     std::size_t end = at + 1;
-    for (int k = 1; k < n && end < text.size(); ++k, ++end) c = c << 6 | (static_cast<unsigned char>(text[end]) & 63u);
+    for (int k = 1; k < n && end < text.size(); ++k, ++end)
+        c = c << 6 | (static_cast<unsigned char>(text[end]) & 63u);
     at = end;
     return c;
 }
@@ -94,20 +100,22 @@ void append_char(std::string& out, uint32_t c) {
 
 std::size_t char_offset(std::string_view text, std::size_t index) {
     std::size_t at = 0;
-    while (index-- > 0 && at < text.size()) at += static_cast<std::size_t>(length_of(static_cast<unsigned char>(text[at])));
+    while (index-- > 0 && at < text.size())
+        at += static_cast<std::size_t>(length_of(static_cast<unsigned char>(text[at])));
     return std::min(at, text.size());
 }
 
 bool is_space(uint32_t c) {
     if (c < 128) return c == ' ' || (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x1f);
-    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x3000;
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
 bool is_printable(uint32_t c) {
     if (c < 128) return c >= 32 && c < 127;
     const utf8proc_category_t k = category(c);
-    return k != UTF8PROC_CATEGORY_CN && k < UTF8PROC_CATEGORY_ZS;  // separators, controls and the rest come last
+    return k != UTF8PROC_CATEGORY_CN &&
+           k < UTF8PROC_CATEGORY_ZS;  // separators, controls and the rest come last
 }
 
 bool is_alpha(uint32_t c) {

@@ -24,7 +24,9 @@ Value::Value(Loop* object) : Value(Type::loop, static_cast<Object*>(object)) {}
 Value::Value(const Value& other) : type_(other.type_), integer_(other.integer_) {
     if (counted()) ++object_->n_reference;
 }
-Value::Value(Value&& other) noexcept : type_(other.type_), integer_(other.integer_) { other.type_ = Type::missing; }
+Value::Value(Value&& other) noexcept : type_(other.type_), integer_(other.integer_) {
+    other.type_ = Type::missing;
+}
 Value& Value::operator=(Value other) noexcept {
     std::swap(type_, other.type_);
     std::swap(integer_, other.integer_);
@@ -188,7 +190,8 @@ void Heap::release(Object& object) noexcept {
     draining_ = false;
 }
 
-// What is left are cycles: with one more reference on each, dropping all that they hold frees none of them early.
+// What is left are cycles: with one more reference on each, dropping all that they hold frees none of them
+// early.
 Heap::~Heap() {
     for (Object* object = first_; object; object = object->next) ++object->n_reference;
     for (Object* object = first_; object; object = object->next) object->clear();

@@ -1,4 +1,5 @@
-// The values of the template language: small tagged values over reference-counted objects owned by one render.
+// The values of the template language: small tagged values over reference-counted objects owned by one
+// render.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,8 @@ namespace hearth::jinja {
 class Heap;
 class Vm;
 
-// Everything on the heap. Objects of one render form a list, so that cycles (a namespace that holds itself) end
-// with the render, and they are freed through a queue, so that long chains cost no stack.
+// Everything on the heap. Objects of one render form a list, so that cycles (a namespace that holds itself)
+// end with the render, and they are freed through a queue, so that long chains cost no stack.
 struct Object {
     explicit Object(Heap& owner);
     Object(const Object&) = delete;
@@ -58,7 +59,20 @@ class Ref {
     T* object_ = nullptr;
 };
 
-enum class Type : uint8_t { missing, undefined, none, boolean, integer, number, string, list, dict, space, callable, loop };
+enum class Type : uint8_t {
+    missing,
+    undefined,
+    none,
+    boolean,
+    integer,
+    number,
+    string,
+    list,
+    dict,
+    space,
+    callable,
+    loop
+};
 
 struct String;
 struct List;
@@ -84,16 +98,18 @@ class Value {
     static Value of(bool b) { return Value(Type::boolean, int64_t{b}); }
     static Value of(int64_t i) { return Value(Type::integer, i); }
     static Value of(double d);
-    Value(String* object);    // NOLINT: an object is its value
-    Value(List* object);      // NOLINT
-    Value(Dict* object);      // NOLINT
-    Value(Namespace* object); // NOLINT
-    Value(Callable* object);  // NOLINT
-    Value(Loop* object);      // NOLINT
+    Value(String* object);     // NOLINT: an object is its value
+    Value(List* object);       // NOLINT
+    Value(Dict* object);       // NOLINT
+    Value(Namespace* object);  // NOLINT
+    Value(Callable* object);   // NOLINT
+    Value(Loop* object);       // NOLINT
 
     Type type() const { return type_; }
     bool is(Type type) const { return type_ == type; }
-    bool is_number() const { return type_ == Type::boolean || type_ == Type::integer || type_ == Type::number; }
+    bool is_number() const {
+        return type_ == Type::boolean || type_ == Type::integer || type_ == Type::number;
+    }
     bool is_integral() const { return type_ == Type::boolean || type_ == Type::integer; }
     int64_t integer() const { return integer_; }  // of a boolean or an integer
     double real() const;                          // of any number
@@ -122,9 +138,9 @@ class Value {
 struct String : Object {
     using Object::Object;
     void clear() override {}
-    std::string text;       // UTF-8
+    std::string text;        // UTF-8
     std::size_t n_char = 0;  // code points; equals text.size() for ASCII
-    bool safe = false;      // marked by `escape` or `safe`: joining it with other text escapes that text
+    bool safe = false;       // marked by `escape` or `safe`: joining it with other text escapes that text
     bool ascii() const { return n_char == text.size(); }
 };
 
@@ -150,7 +166,8 @@ struct Dict : Object {
   private:
     std::size_t index_of(const Value& key) const;
     std::vector<std::pair<Value, Value>> entries_;
-    std::unordered_multimap<std::size_t, std::size_t> index_;  // hash -> entry, kept once there are many entries
+    std::unordered_multimap<std::size_t, std::size_t>
+        index_;  // hash -> entry, kept once there are many entries
 };
 
 struct Namespace : Object {
@@ -217,8 +234,8 @@ struct Loop : Object {
     Ref<Scope> scope;       // that the for statement stands in
 };
 
-// Owns the objects of one render and counts their bytes and the render's work. Nothing fails at once when a limit is
-// passed (but what asks has_room() first): the machine looks at exhausted() after every instruction.
+// Owns the objects of one render and counts their bytes and the render's work. Nothing fails at once when a
+// limit is passed (but what asks has_room() first): the machine looks at exhausted() after every instruction.
 class Heap {
   public:
     Heap(uint64_t limit_bytes, uint64_t limit_work) : limit_bytes_(limit_bytes), work_left_(limit_work) {}
@@ -230,7 +247,9 @@ class Heap {
     Value list(std::vector<Value> items, Kind kind = Kind::list);
     Value function(std::string_view name, Function code, Value self = Value::none());
     bool over_limit() const { return used_bytes_ > limit_bytes_; }
-    bool has_room(uint64_t n_byte) const { return n_byte <= limit_bytes_ && used_bytes_ <= limit_bytes_ - n_byte; }
+    bool has_room(uint64_t n_byte) const {
+        return n_byte <= limit_bytes_ && used_bytes_ <= limit_bytes_ - n_byte;
+    }
     void count(Object& object, uint64_t n_byte);
     // Notes n units of work (about one visited value or 16 bytes of text each); false once too much was done.
     bool spend(uint64_t n) {

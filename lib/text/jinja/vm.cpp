@@ -35,8 +35,10 @@ Result<std::string> Vm::run(const Dict& context) {
     root_.resize(program_.names.size());
     for (uint32_t i = 0; i < program_.names.size(); ++i) {
         const std::string& name = program_.names[i];
-        if (const Value* value = context.find(std::string_view(name))) root_[i] = *value;
-        else if (const Function function = find_global(name)) root_[i] = heap.function(name, function);
+        if (const Value* value = context.find(std::string_view(name)))
+            root_[i] = *value;
+        else if (const Function function = find_global(name))
+            root_[i] = heap.function(name, function);
         if (name == "loop") loop_name_ = i;
         if (name == "varargs") varargs_name_ = i;
         if (name == "kwargs") kwargs_name_ = i;
@@ -51,10 +53,14 @@ Result<std::string> Vm::run(const Dict& context) {
 Status Vm::loop_run() {
     while (running_) {
         const Instruction& at = program_.code[pc_++];
-        if (auto status = (this->*kHandlers[static_cast<std::size_t>(at.op)])(at); !status) return place(at, status.failure());
-        if (!heap.spend(1)) return place(at, fail(Code::template_error, "the template does too much work (an endless loop?)"));
+        if (auto status = (this->*kHandlers[static_cast<std::size_t>(at.op)])(at); !status)
+            return place(at, status.failure());
+        if (!heap.spend(1))
+            return place(at,
+                         fail(Code::template_error, "the template does too much work (an endless loop?)"));
         if (heap.over_limit())
-            return place(at, fail(Code::template_error, "the template needs more than {} MiB of memory", limits_.memory_bytes >> 20));
+            return place(at, fail(Code::template_error, "the template needs more than {} MiB of memory",
+                                  limits_.memory_bytes >> 20));
     }
     return {};
 }
@@ -74,8 +80,10 @@ Value Vm::pop() {
 Status Vm::write(const Value& value) { return append_text(outputs_.back(), value); }
 
 void Vm::set_variable(uint32_t name, Value value) {
-    if (scope_) scope_->set(name, std::move(value));
-    else root_[name] = std::move(value);
+    if (scope_)
+        scope_->set(name, std::move(value));
+    else
+        root_[name] = std::move(value);
 }
 
 void Vm::new_scope(Ref<Scope> parent) {
@@ -117,7 +125,8 @@ Status Vm::do_store_member(const Instruction& at) {
     HEARTH_CHECK(do_load(at));
     const Value object = pop();
     Value value = pop();
-    if (!object.is(Type::space)) return fail(Code::template_error, "only a namespace has members that can be set");
+    if (!object.is(Type::space))
+        return fail(Code::template_error, "only a namespace has members that can be set");
     Namespace& space = object.space();
     const std::string& name = program_.names[at.b];
     if (Value* known = space.find(name)) {
@@ -204,26 +213,32 @@ Status Vm::do_jump_if_not(const Instruction& at) {
 }
 
 Status Vm::do_jump_and(const Instruction& at) {
-    if (!truth(stack_.back())) pc_ = at.a;
-    else stack_.pop_back();
+    if (!truth(stack_.back()))
+        pc_ = at.a;
+    else
+        stack_.pop_back();
     return {};
 }
 
 Status Vm::do_jump_or(const Instruction& at) {
-    if (truth(stack_.back())) pc_ = at.a;
-    else stack_.pop_back();
+    if (truth(stack_.back()))
+        pc_ = at.a;
+    else
+        stack_.pop_back();
     return {};
 }
 
 Status Vm::do_make_list(const Instruction& at) {
-    std::vector<Value> items(std::make_move_iterator(stack_.end() - at.a), std::make_move_iterator(stack_.end()));
+    std::vector<Value> items(std::make_move_iterator(stack_.end() - at.a),
+                             std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - at.a);
     push(heap.list(std::move(items)));
     return {};
 }
 
 Status Vm::do_make_tuple(const Instruction& at) {
-    std::vector<Value> items(std::make_move_iterator(stack_.end() - at.a), std::make_move_iterator(stack_.end()));
+    std::vector<Value> items(std::make_move_iterator(stack_.end() - at.a),
+                             std::make_move_iterator(stack_.end()));
     stack_.resize(stack_.size() - at.a);
     push(heap.list(std::move(items), Kind::tuple));
     return {};
@@ -234,7 +249,8 @@ Status Vm::do_make_dict(const Instruction& at) {
     Value value(dict);
     const std::size_t first = stack_.size() - 2 * std::size_t{at.a};
     for (std::size_t i = first; i < stack_.size(); i += 2) {
-        if (!hashable(stack_[i])) return fail(Code::template_error, "{} cannot be a dictionary key", type_name(stack_[i]));
+        if (!hashable(stack_[i]))
+            return fail(Code::template_error, "{} cannot be a dictionary key", type_name(stack_[i]));
         dict->set(stack_[i], stack_[i + 1]);
     }
     stack_.resize(first);

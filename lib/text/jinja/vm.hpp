@@ -13,9 +13,9 @@
 namespace hearth::jinja {
 
 struct Limits {
-    uint64_t work = 40'000'000;                 // about instructions
+    uint64_t work = 40'000'000;  // about instructions
     uint64_t memory_bytes = uint64_t{256} << 20;
-    uint32_t n_call = 200;                      // nested macro calls
+    uint32_t n_call = 200;  // nested macro calls
 };
 
 class Vm {
@@ -29,7 +29,8 @@ class Vm {
     Heap heap;
     int64_t now() const { return now_; }  // seconds since 1970-01-01 00:00 in local time
     // Applies a filter or test by name: what map() and select() need.
-    Result<Value> apply(bool is_filter, std::string_view name, const Value& value, const Arguments& arguments);
+    Result<Value> apply(bool is_filter, std::string_view name, const Value& value,
+                        const Arguments& arguments);
 
   private:
     struct LoopFrame {
@@ -79,7 +80,8 @@ class Vm {
     std::vector<LoopFrame> loops_;
     std::vector<CallFrame> calls_;
     Ref<Scope> scope_;
-    uint32_t loop_name_ = UINT32_MAX, varargs_name_ = UINT32_MAX, kwargs_name_ = UINT32_MAX, caller_name_ = UINT32_MAX;
+    uint32_t loop_name_ = UINT32_MAX, varargs_name_ = UINT32_MAX, kwargs_name_ = UINT32_MAX,
+             caller_name_ = UINT32_MAX;
 };
 
 }  // namespace hearth::jinja

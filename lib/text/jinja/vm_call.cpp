@@ -108,7 +108,8 @@ Status Vm::do_macro_return(const Instruction&) {
 }
 
 Status Vm::enter_call(CallFrame frame) {
-    if (calls_.size() >= limits_.n_call) return fail(Code::template_error, "more than {} nested calls", limits_.n_call);
+    if (calls_.size() >= limits_.n_call)
+        return fail(Code::template_error, "more than {} nested calls", limits_.n_call);
     frame.outer = scope_;
     frame.n_loop = loops_.size();
     calls_.push_back(std::move(frame));
@@ -142,9 +143,11 @@ Status Vm::call_loop(const Value& callee, const Arguments& arguments) {
 // What the parameters did not take: varargs, kwargs and caller, for the macros that ask for them.
 Status Vm::bind_rest(const MacroCode& macro, Arguments& arguments, const std::vector<bool>& used) {
     std::vector<Value> rest;
-    for (std::size_t i = macro.parameters.size(); i < arguments.args.size(); ++i) rest.push_back(arguments.args[i]);
+    for (std::size_t i = macro.parameters.size(); i < arguments.args.size(); ++i)
+        rest.push_back(arguments.args[i]);
     if (!rest.empty() && !macro.varargs)
-        return fail(Code::template_error, "macro '{}' takes at most {} arguments", macro.name, macro.parameters.size());
+        return fail(Code::template_error, "macro '{}' takes at most {} arguments", macro.name,
+                    macro.parameters.size());
     auto* named = new Dict(heap);
     const Value kwargs(named);
     Value caller = Value::undefined();
@@ -199,7 +202,8 @@ Status Vm::add_stars(const CallShape& shape, Arguments& arguments) {
         if (!more.is(Type::dict)) return fail(Code::template_error, "'**' needs a dictionary");
         for (const auto& [key, value] : more.dict().entries()) {
             if (!key.is(Type::string)) return fail(Code::template_error, "argument names must be strings");
-            if (arguments.get(SIZE_MAX, key.text())) return fail(Code::template_error, "argument '{}' given twice", key.text());
+            if (arguments.get(SIZE_MAX, key.text()))
+                return fail(Code::template_error, "argument '{}' given twice", key.text());
             arguments.named.emplace_back(key.text(), value);
         }
         constants_.push_back(more);  // keeps the names alive
@@ -232,7 +236,8 @@ Status Vm::do_call(const Instruction& at) {
     if (callee.is(Type::loop)) return call_loop(callee, arguments);
     if (!callee.is(Type::callable)) {
         if (callee.is(Type::undefined) && callee.undefined_name())
-            return fail(Code::template_error, "'{}' is undefined and cannot be called", *callee.undefined_name());
+            return fail(Code::template_error, "'{}' is undefined and cannot be called",
+                        *callee.undefined_name());
         return fail(Code::template_error, "{} cannot be called", type_name(callee));
     }
     if (callee.callable().macro) return call_macro(callee.callable(), arguments);
@@ -255,9 +260,11 @@ Status Vm::do_test(const Instruction& at) {
     return {};
 }
 
-Result<Value> Vm::apply(bool is_filter, std::string_view name, const Value& value, const Arguments& arguments) {
+Result<Value> Vm::apply(bool is_filter, std::string_view name, const Value& value,
+                        const Arguments& arguments) {
     const Function function = is_filter ? find_filter(name) : find_test(name);
-    if (!function) return fail(Code::template_error, "there is no {} named '{}'", is_filter ? "filter" : "test", name);
+    if (!function)
+        return fail(Code::template_error, "there is no {} named '{}'", is_filter ? "filter" : "test", name);
     return function(*this, value, arguments);
 }
 
