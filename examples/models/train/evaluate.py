@@ -100,4 +100,4 @@ def main(folder, n_each):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE / "work"), int(sys.argv[2]) if len(sys.argv) > 2 else 100)
+    main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE / "work"), int(sys.argv[2]) if len(sys.argv) > 2 else 50)
