@@ -134,7 +134,7 @@ namespace {
 constexpr std::size_t kStackBytes = std::size_t{1} << 20;
 
 // Runs fn on a thread whose stack was filled with a mark; returns how much of it was written.
-std::size_t stack_used(void (*fn)()) {
+[[maybe_unused]] std::size_t stack_used(void (*fn)()) {
     std::vector<unsigned char> stack(kStackBytes + 4096, 0xa5);
     auto* base = reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(stack.data()) + 4095) &
                                                   ~std::uintptr_t{4095});
@@ -154,9 +154,9 @@ std::size_t stack_used(void (*fn)()) {
     return kStackBytes - untouched;
 }
 
-void nothing() {}
+[[maybe_unused]] void nothing() {}
 
-void deepest() {
+[[maybe_unused]] void deepest() {
     outcome("{{ " + repeated("(", 1000) + "1 }}");
     outcome("{{ " + repeated("{'a':[", 1000) + "1 }}");
     outcome("{{ " + repeated("x if x else ", 1000) + "1 }}");
