@@ -66,6 +66,9 @@ Failure Cache::full(int32_t seq, int32_t n) const {
 
 Status Cache::stage(int32_t seq, int32_t n) {
     if (sequence(seq).n_place() + n > sizes_.n_place) return full(seq, n);
+    auto& pos = sequences_[static_cast<std::size_t>(seq)].pos;  // commit() must not fail for want of memory
+    const std::size_t wanted = pos.size() + static_cast<std::size_t>(n);
+    if (wanted > pos.capacity()) pos.reserve(std::max(wanted, 2 * pos.capacity()));
     for (std::size_t g = 0; g < groups_.size(); ++g) {
         const auto index = static_cast<int32_t>(g);
         HEARTH_CHECK(recurrent(groups_[g].desc) ? stage_slot(index, seq) : stage_pages(index, seq, n));
@@ -85,9 +88,9 @@ Status Cache::stage_one(int32_t group, int32_t seq, int32_t logical, int32_t n) 
     Group& g = groups_[static_cast<std::size_t>(group)];
     int32_t& entry = g.table.at(seq, logical);
     if (entry >= 0 && !g.units.shared(entry)) return {};
-    const int32_t page = g.units.take();
-    if (page < 0) return full(seq, n);
-    staged_.push_back({group, seq, logical, page, entry});
+    if (g.units.n_free() == 0) return full(seq, n);
+    staged_.push_back({group, seq, logical, -1, entry});  // first, because this may throw
+    const int32_t page = staged_.back().page = g.units.take();
     if (entry >= 0) HEARTH_CHECK(copy_unit(g, entry, page));
     entry = page;
     return {};
@@ -97,9 +100,9 @@ Status Cache::stage_slot(int32_t group, int32_t seq) {
     Group& g = groups_[static_cast<std::size_t>(group)];
     int32_t& next = g.next_slot[static_cast<std::size_t>(seq)];
     if (next >= 0) return {};
-    next = g.units.take();
-    if (next < 0) return full(seq, 1);
-    staged_.push_back({group, seq, -1, next, -1});
+    if (g.units.n_free() == 0) return full(seq, 1);
+    staged_.push_back({group, seq, -1, -1, -1});
+    next = staged_.back().page = g.units.take();
     return {};
 }
 

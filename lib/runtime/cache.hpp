@@ -53,6 +53,8 @@ class Cache {
     Status truncate(int32_t seq, int32_t n_place);
     // Drops places [begin, end) from the middle, moving what follows down.
     Status cut(int32_t seq, int32_t begin, int32_t end);
+    // Gives the sequence pages of its own for places [begin, end), copies of those that it shares.
+    Status own(int32_t seq, int32_t begin, int32_t end);
     void shift_positions(int32_t seq, int32_t begin, int32_t end, int32_t delta);
 
     // Group-wise access for state files and key rotation.
@@ -82,6 +84,8 @@ class Cache {
     void drop_outside_window(Group& group, int32_t seq);
     Status copy_unit(Group& group, int32_t from, int32_t to);
     Status move_places(Group& group, int32_t seq, int32_t begin, int32_t end);
+    Status check_window(int32_t seq, int32_t n_place);
+    static int32_t n_available(Group& group, int32_t seq);
     Failure full(int32_t seq, int32_t n) const;
 
     Device* device_ = nullptr;

@@ -7,7 +7,26 @@
 namespace hearth {
 
 namespace {
+
+constexpr int32_t kMaxPosition = 1 << 30;
+
 int32_t seq_of(const Batch& batch, int32_t i) { return batch.seq ? batch.seq[i] : 0; }
+
+// Takes a step back unless it was kept: on every failure, an exception included.
+class StepGuard {
+  public:
+    explicit StepGuard(Context* context) : context_(context) {}
+    ~StepGuard() {
+        if (context_) context_->abandon();
+    }
+    StepGuard(const StepGuard&) = delete;
+    StepGuard& operator=(const StepGuard&) = delete;
+    void keep() { context_ = nullptr; }
+
+  private:
+    Context* context_;
+};
+
 }  // namespace
 
 Status Context::check_idle() const {
@@ -66,6 +85,10 @@ Status Context::fill(const Batch& batch) {
         if (first < next_pos && !(n_axis > 1 && first >= 0))
             return fail(Code::invalid_argument, "token {} of the batch has position {}, but sequence {} goes on at {}", i, first,
                         seq, next_pos);
+        const bool learned = model_->hparams().arch->has(kLearnedPositions);
+        const int32_t most = learned ? model_->hparams().n_ctx_train - 1 : kMaxPosition;
+        if (first > most)
+            return fail(Code::invalid_argument, "token {} of the batch has position {}, more than {}", i, first, most);
         // The fourth axis of M-RoPE is unused by text and stays 0 there.
         for (int32_t axis = 0; axis < n_axis; ++axis)
             pos_.push_back(batch.pos ? batch.pos[i * n_axis + axis] : axis < 3 ? first : 0);
@@ -99,13 +122,11 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     n_output_ = 0;
     order(batch);
     HEARTH_CHECK(fill(batch));
+    suspended_ = true;
+    StepGuard step(this);
     for (std::size_t run = 0; run + 1 < run_begin_.size(); ++run) {
         const auto first = static_cast<std::size_t>(run_begin_[run]);
-        Status staged = cache_->stage(seq_[first], run_begin_[run + 1] - run_begin_[run]);
-        if (!staged) {
-            cache_->abandon();
-            return staged.failure();
-        }
+        HEARTH_CHECK(cache_->stage(seq_[first], run_begin_[run + 1] - run_begin_[run]));
     }
     bucket_ = &buckets_.back();
     for (Bucket& bucket : buckets_) {
@@ -131,7 +152,7 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     args_.n_run = static_cast<int32_t>(run_begin_.size()) - 1;
     args_.run_begin = run_begin_.data();
     cursor_ = {};
-    suspended_ = true;
+    step.keep();
     return advance(deadline_ns);
 }
 
@@ -152,20 +173,21 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
     options.deadline_ns = deadline_ns;
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
     options.cancel = reinterpret_cast<const int32_t*>(cancel_);
-    Result<int32_t> ran = [&] {
+    StepGuard step(this);
+    const Result<int32_t> ran = [&] {
         std::lock_guard lock(model_->runtime().pool_mutex());
         return model_->device().run(bucket_->program, args_, options, &cursor_);
     }();
-    if (ran && *ran == HEARTH_RUN_PAUSED) return Outcome::paused;
-    if (ran && *ran == HEARTH_RUN_DONE) {
-        Status finished = finish();
-        if (finished) return Outcome::done;
-        abandon();
-        return finished.failure();
-    }
-    abandon();
-    cancel_->store(0);
     if (!ran) return ran.failure();
+    if (*ran == HEARTH_RUN_PAUSED) {
+        step.keep();
+        return Outcome::paused;
+    }
+    if (*ran == HEARTH_RUN_DONE) {
+        HEARTH_CHECK(finish());
+        return Outcome::done;
+    }
+    cancel_->store(0);
     return fail(Code::cancelled, "the decode was cancelled; the context is as it was before");
 }
 
@@ -178,9 +200,9 @@ Status Context::finish() {
         const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
         HEARTH_CHECK(model_->device().download(arena_.at(offset), output_.data() + row * n_vocab, 4 * n_vocab));
     }
-    n_output_ = static_cast<int32_t>(output_row_.size());
     const auto n_axis = static_cast<std::size_t>(args_.n_pos_axis);
     std::vector<int32_t> first_axis;
+    first_axis.reserve(output_of_.size());  // from here on nothing throws
     for (std::size_t run = 0; run + 1 < run_begin_.size(); ++run) {
         first_axis.clear();
         for (int32_t t = run_begin_[run]; t < run_begin_[run + 1]; ++t)
@@ -188,6 +210,7 @@ Status Context::finish() {
         cache_->commit(seq_[static_cast<std::size_t>(run_begin_[run])], first_axis.data(),
                        static_cast<int32_t>(first_axis.size()));
     }
+    n_output_ = static_cast<int32_t>(output_row_.size());
     suspended_ = false;
     return {};
 }

@@ -68,11 +68,13 @@ Status Context::shift(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
     if (model_->hparams().n_pos_axis() > 1 || model_->hparams().arch->mixer == Mixer::latent ||
         model_->hparams().arch->has(kLearnedPositions))
         return fail(Code::state, "the positions of a {} model cannot be shifted", model_->hparams().arch->name);
-    const auto at = [&](int32_t place) { return s.pos[static_cast<std::size_t>(place)]; };
-    if (at(first) + delta < 0 || (first > 0 && at(first) + delta <= at(first - 1)) ||
+    constexpr int64_t kMaxPosition = 1 << 30;
+    const auto at = [&](int32_t place) { return int64_t{s.pos[static_cast<std::size_t>(place)]}; };
+    if (at(first) + delta < 0 || at(last - 1) + delta > kMaxPosition || (first > 0 && at(first) + delta <= at(first - 1)) ||
         (last < s.n_place() && at(last - 1) + delta >= at(last)))
         return fail(Code::invalid_argument, "shifting positions {}..{} by {} would leave them out of order", at(first),
                     at(last - 1), delta);
+    HEARTH_CHECK(cache_->own(seq, first, last));
     HEARTH_CHECK(rotate_keys(seq, first, last, delta));
     cache_->shift_positions(seq, first, last, delta);
     return {};
@@ -89,26 +91,23 @@ Status Context::rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t del
         const int32_t in_group = groups.place_in_group[static_cast<std::size_t>(layer)];
         Cache::Group& group = cache_->groups()[group_index];
         DecoderOptions options{{HEARTH_PAGE_TOKENS, 1, 1, options_.n_ctx}, options_.rope};
-        Bucket bucket{key_shift_graph(h, model_->weights(), layer, options), nullptr};
+        const Graph graph = key_shift_graph(h, model_->weights(), layer, options);
         for (int32_t logical = begin / HEARTH_PAGE_TOKENS; logical * HEARTH_PAGE_TOKENS < end; ++logical) {
             const int32_t page = group.table.at(seq, logical);
             if (page < 0) continue;  // outside the window
-            if (group.units.shared(page))
-                return fail(Code::state, "sequence {} shares tokens with another sequence and cannot be shifted", seq);
             std::vector<int32_t> turn(HEARTH_PAGE_TOKENS, 0);
             for (int32_t i = 0; i < HEARTH_PAGE_TOKENS; ++i) {
                 const int32_t place = logical * HEARTH_PAGE_TOKENS + i;
                 if (place >= begin && place < end) turn[static_cast<std::size_t>(i)] = delta;
             }
-            HEARTH_CHECK(rotate_page(group_index, in_group, page, turn, bucket));
+            HEARTH_CHECK(rotate_page(group_index, in_group, page, turn, graph));
         }
-        model_->device().free_program(bucket.program);
     }
     return {};
 }
 
 Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page, const std::vector<int32_t>& delta,
-                            Bucket& bucket) {
+                            const Graph& graph) {
     Cache::Group& group = cache_->groups()[group_index];
     const hearth_cache& c = group.desc;
     const auto n = static_cast<std::size_t>(HEARTH_PAGE_TOKENS);
@@ -120,12 +119,11 @@ Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page
     Device& device = model_->device();
     HEARTH_CHECK(device.export_page(c, group.pool.at(0), page, layer, k.data(), v.data()));
     hearth::decode(k_format, k.data(), rows.data(), rows.size());
-    HEARTH_TRY(DeviceBuffer arena, device.alloc(static_cast<uint64_t>(bucket.graph.view().arena_bytes) + 64, "key shift"));
-    HEARTH_TRY(const hearth_program_bytes bytes, device.measure(bucket.graph.view()));
+    HEARTH_TRY(DeviceBuffer arena, device.alloc(static_cast<uint64_t>(graph.view().arena_bytes) + 64, "key shift"));
+    HEARTH_TRY(const hearth_program_bytes bytes, device.measure(graph.view()));
     HEARTH_TRY(DeviceBuffer scratch, device.alloc(bytes.scratch_bytes + 64, "key shift scratch"));
     hearth_bindings bindings{sizeof(hearth_bindings), model_->weight_places().data(), model_->weight_layouts().data(),
                              nullptr, arena.at(0), scratch.at(0)};
-    HEARTH_TRY(hearth_program* program, device.build(bucket.graph.view(), bindings));
     const std::vector<int32_t> token(n, -1), zero(n, 0);
     const std::vector<hearth_span> none(n, hearth_span{0, 0});
     const int32_t runs[] = {0, HEARTH_PAGE_TOKENS};
@@ -142,13 +140,14 @@ Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page
     hearth_run_options options{};
     options.size = sizeof options;
     hearth_cursor cursor{};
-    Result<int32_t> ran = [&] {
+    HEARTH_TRY(hearth_program* program, device.build(graph.view(), bindings));
+    const Result<int32_t> ran = [&] {
         std::lock_guard lock(model_->runtime().pool_mutex());
         return device.run(program, args, options, &cursor);
     }();
     device.free_program(program);
     if (!ran) return ran.failure();
-    const hearth_graph g = bucket.graph.view();
+    const hearth_graph g = graph.view();
     HEARTH_CHECK(device.download(arena.at(static_cast<uint64_t>(g.value[g.result].offset)), rows.data(), 4 * rows.size()));
     hearth::encode(k_format, rows.data(), k.data(), rows.size());
     return device.import_page(c, group.pool.at(0), page, layer, k.data(), v.data());

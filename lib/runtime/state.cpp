@@ -3,7 +3,9 @@
 // Layout, little-endian: magic "HRTHSEQ1", u32 version, u32 n_group, u64 fingerprint of model and cache types,
 // u32 n_token, i32 pos[n_token], then per group: u32 first logical page, and per page and layer the rows of k and v
 // (a recurrent group: per layer its state), last a u64 checksum of all before it.
+#include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "base/checksum.hpp"
 #include "quant/format.hpp"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr char kMagic[8] = {'H', 'R', 'T', 'H', 'S', 'E', 'Q', '1'};
 constexpr uint32_t kVersion = 1;
+constexpr int32_t kMaxPosition = 1 << 30;
 
 class Writer {
   public:
@@ -43,6 +46,12 @@ class StateReader {
         left_ -= n;
         return true;
     }
+    bool skip(uint64_t n) {
+        if (n > left_) return false;
+        data_ += n;
+        left_ -= static_cast<std::size_t>(n);
+        return true;
+    }
     std::size_t left() const { return left_; }
 
   private:
@@ -64,6 +73,12 @@ RowBytes row_bytes_of(const hearth_cache& c) {
 }
 
 int32_t pages_for(int32_t n) { return (n + HEARTH_PAGE_TOKENS - 1) / HEARTH_PAGE_TOKENS; }
+
+// The first page that a sequence of n tokens must have: a window group may lack those before its window.
+uint32_t first_needed(const hearth_cache& c, int32_t n) {
+    if (c.kind != HEARTH_CACHE_WINDOW) return 0;
+    return static_cast<uint32_t>(std::max(0, n - c.window + 1) / HEARTH_PAGE_TOKENS);
+}
 
 Failure damaged(const char* what) { return fail(Code::bad_file, "the saved state is damaged: {}", what); }
 
@@ -138,18 +153,22 @@ Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
         return fail(Code::context_full, "the saved sequence has {} tokens, more than n_ctx = {}", n_token, options_.n_ctx);
     std::vector<int32_t> pos(n_token);
     if (!r.bytes(pos.data(), 4 * pos.size())) return damaged("it is cut short");
+    if (!pos.empty() && *std::min_element(pos.begin(), pos.end()) < 0) return damaged("a position is negative");
+    if (!pos.empty() && *std::max_element(pos.begin(), pos.end()) > kMaxPosition) return damaged("a position is too large");
+    if (model_->hparams().n_pos_axis() == 1 && std::adjacent_find(pos.begin(), pos.end(), std::greater_equal<>()) != pos.end())
+        return damaged("the positions do not rise");
     // Offsets of the groups first, so that nothing changes before the whole state is known to be there.
     std::vector<int32_t> first_page;
     StateReader scan = r;
-    std::vector<std::byte> skip;
     for (const Cache::Group& g : cache_->groups()) {
         uint32_t first = 0;
         const RowBytes size = row_bytes_of(g.desc);
         const auto end = static_cast<uint32_t>(g.slot.empty() ? pages_for(static_cast<int32_t>(n_token)) : n_token > 0 ? 1 : 0);
-        if (!scan.get(&first) || first > end) return damaged("a page list is out of range");
+        if (!scan.get(&first) || first > first_needed(g.desc, static_cast<int32_t>(n_token)))
+            return damaged("a page list is out of range");
         first_page.push_back(static_cast<int32_t>(first));
-        skip.resize((end - first) * static_cast<std::size_t>(g.desc.n_layer) * (size.k + size.v));
-        if (!scan.bytes(skip.data(), skip.size())) return damaged("it is cut short");
+        if (!scan.skip(uint64_t{end - first} * static_cast<uint64_t>(g.desc.n_layer) * (size.k + size.v)))
+            return damaged("it is cut short");
     }
     if (scan.left() != 0) return damaged("it is too long");
     if (n_token == 0) {
