@@ -20,12 +20,11 @@ DeviceBuffer::~DeviceBuffer() {
 
 Result<std::unique_ptr<Device>> Device::open(const hearth_backend& backend, const hearth_host& host, int32_t index,
                                              const std::string& options) {
-    hearth_device* handle = nullptr;
-    hearth_fault fault{};
-    const int32_t code = backend.open(&host, index, options.c_str(), &handle, &fault);
     std::string spec = backend.name;
     if (index > 0) spec += ":" + std::to_string(index);
-    std::unique_ptr<Device> device(new Device(backend, handle, std::move(spec)));
+    std::unique_ptr<Device> device(new Device(backend, nullptr, std::move(spec)));  // first: what is open must have an owner
+    hearth_fault fault{};
+    const int32_t code = backend.open(&host, index, options.c_str(), &device->handle_, &fault);
     HEARTH_CHECK(device->check(code, fault));
     return device;
 }

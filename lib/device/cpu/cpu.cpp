@@ -220,13 +220,14 @@ struct Work {  // one step of one run, seen by the host's threads
     const hearth_host* host;
     const hearth_run_options* options;
     int64_t first_part;
+    bool progressed;  // each run does at least one part before it looks at the clock
 };
 
 bool cancelled(const hearth_run_options* o) {
     return o && o->cancel && std::atomic_ref<int32_t>(*const_cast<int32_t*>(o->cancel)).load(std::memory_order_relaxed) != 0;
 }
 bool late(const Work& w) {
-    return w.options && w.options->deadline_ns != 0 && w.host->now_ns(w.host->user) >= w.options->deadline_ns;
+    return w.progressed && w.options && w.options->deadline_ns != 0 && w.host->now_ns(w.host->user) >= w.options->deadline_ns;
 }
 
 void work_part(void* context, int64_t part, int32_t thread) {
@@ -242,11 +243,18 @@ int32_t work_stop(void* context) {
 bool run_step(Work& work, const Step& step, hearth_cursor* cursor) {
     work.step = &step;
     work.first_part = cursor->part;
-    const int64_t n = step.count(step, work.run) - work.first_part;
+    int64_t n = step.count(step, work.run) - work.first_part;
+    if (n > 1 && !work.progressed && work.options && work.options->deadline_ns != 0 && !cancelled(work.options)) {
+        work_part(&work, 0, 0);
+        ++cursor->part;
+        ++work.first_part;
+        --n;
+        work.progressed = true;
+    }
     if (n > 0) {
         int64_t done = 0;
         if (n == 1) {  // not worth waking anybody
-            if (!work_stop(&work)) work_part(&work, 0, 0), done = 1;
+            if (!work_stop(&work)) work_part(&work, 0, 0), done = 1, work.progressed = true;
         } else {
             done = work.host->parallel(work.host->user, n, work_part, &work, work_stop);
         }
@@ -265,7 +273,7 @@ int32_t cpu_run(hearth_device* device, hearth_program* program, const hearth_run
     int32_t result = HEARTH_RUN_DONE;
     const int32_t status = guard(fault, [&]() -> Status {
         if (args->tree) return fail(Code::unsupported_type, "cpu: speculative trees are not supported yet");
-        Work work{nullptr, {args, &device->kernels}, &device->host, options, 0};
+        Work work{nullptr, {args, &device->kernels}, &device->host, options, 0, false};
         device->host.burst(device->host.user, 1);
         while (result == HEARTH_RUN_DONE && cursor->node < program->steps.size())
             if (!run_step(work, program->steps[cursor->node], cursor))
