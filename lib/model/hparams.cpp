@@ -220,7 +220,8 @@ Status read_experts(Reader& r, Hparams* h) {
 Status read_mixers(Reader& r, Hparams* h) {
     if (h->arch->has(kShortConvLayers)) HEARTH_CHECK(r.integer("shortconv.l_cache", &h->n_conv_tap, 2, 64));
     if (h->arch->mixer != Mixer::latent) return {};
-    if (r.source().find_tensor("blk.0.attn_q_a.weight")) HEARTH_CHECK(r.integer("attention.q_lora_rank", &h->q_rank, 1, kMaxWidth));
+    const bool full_rank = r.source().find_tensor("blk.0.attn_q.weight") != nullptr;  // queries without a low-rank step
+    if (!full_rank) HEARTH_CHECK(r.integer("attention.q_lora_rank", &h->q_rank, 1, kMaxWidth));
     HEARTH_CHECK(r.integer("attention.kv_lora_rank", &h->kv_rank, 1, kMaxWidth));
     HEARTH_CHECK(r.integer("attention.key_length_mla", &h->key_width_mla, 1, 65536));
     HEARTH_CHECK(r.integer("attention.value_length_mla", &h->value_width_mla, 1, 65536));

@@ -99,11 +99,11 @@ TEST_CASE("a state that lies under a right checksum is refused or loads as a seq
     const Bytes state = saved(*context, 0);
     constexpr std::size_t kVersionAt = 8, kTokensAt = 24, kPosAt = 28, kHead = kPosAt + 4 * 50 + 4;
     for (std::size_t at = kVersionAt; at < kHead; ++at)
-        for (unsigned char value : {0x00, 0x01, 0x02, 0x7f, 0x80, 0xff}) {
+        for (unsigned value : {0x00u, 0x01u, 0x02u, 0x7fu, 0x80u, 0xffu}) {
             Bytes bytes = state;
-            bytes[at] = std::byte{value};
+            bytes[at] = static_cast<std::byte>(value);
             seal(&bytes);
-            INFO(kind << ": byte " << at << " = " << int{value} << (at >= kTokensAt ? ", in the tokens" : ""));
+            INFO(kind << ": byte " << at << " = " << value << (at >= kTokensAt ? ", in the tokens" : ""));
             if (!context->load(0, bytes.data(), bytes.size())) continue;
             const int32_t token = 3;
             Batch batch;
