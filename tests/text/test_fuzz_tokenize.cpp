@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 // The target is one function in one file; it is built into the fuzzer from there, too.
+#define LLVMFuzzerTestOneInput fuzz_tokenize_one_input  // one name per target in this program
 #include "../fuzz/fuzz_tokenize.cpp"
 
 TEST_CASE("random vocabularies and texts never break a tokenizer") {

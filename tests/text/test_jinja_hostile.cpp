@@ -12,6 +12,7 @@
 #include "text/chat.hpp"
 
 // The target is one function in one file; it is built into the fuzzer from there, too.
+#define LLVMFuzzerTestOneInput fuzz_template_one_input  // one name per target in this program
 #include "../fuzz/fuzz_template.cpp"
 
 namespace {
