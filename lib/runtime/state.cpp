@@ -80,6 +80,23 @@ uint32_t first_needed(const hearth_cache& c, int32_t n) {
     return static_cast<uint32_t>(std::max(0, n - c.window + 1) / HEARTH_PAGE_TOKENS);
 }
 
+// Reads one group's pages or state, whose bytes are known to be there, into those that restore() took for the sequence.
+Status import_group(Device& device, Cache::Group& g, int32_t seq, int32_t first_page, int32_t n_token, StateReader* r) {
+    uint32_t first = 0;
+    const RowBytes size = row_bytes_of(g.desc);
+    std::vector<std::byte> k(size.k), v(size.v);
+    const bool recurrent = !g.slot.empty();
+    (void)r->get(&first);
+    for (int32_t logical = first_page; logical < (recurrent ? 1 : pages_for(n_token)); ++logical) {
+        const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
+        for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
+            (void)(r->bytes(k.data(), k.size()) && r->bytes(v.data(), v.size()));
+            HEARTH_CHECK(device.import_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
+        }
+    }
+    return {};
+}
+
 Failure damaged(const char* what) { return fail(Code::bad_file, "the saved state is damaged: {}", what); }
 
 }  // namespace
@@ -176,22 +193,8 @@ Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
         return {};
     }
     HEARTH_CHECK(cache_->restore(seq, pos, first_page));
-    for (std::size_t i = 0; i < cache_->groups().size(); ++i) {
-        Cache::Group& g = cache_->groups()[i];
-        uint32_t first = 0;
-        const RowBytes size = row_bytes_of(g.desc);
-        std::vector<std::byte> k(size.k), v(size.v);
-        const bool recurrent = !g.slot.empty();
-        const int32_t end = recurrent ? 1 : pages_for(static_cast<int32_t>(n_token));
-        (void)r.get(&first);
-        for (int32_t logical = first_page[i]; logical < end; ++logical) {
-            const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
-            for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
-                (void)(r.bytes(k.data(), k.size()) && r.bytes(v.data(), v.size()));
-                HEARTH_CHECK(model_->device().import_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
-            }
-        }
-    }
+    for (std::size_t i = 0; i < cache_->groups().size(); ++i)
+        HEARTH_CHECK(import_group(model_->device(), cache_->groups()[i], seq, first_page[i], static_cast<int32_t>(n_token), &r));
     return {};
 }
 
