@@ -41,7 +41,7 @@ class StateReader {
     }
     bool bytes(void* out, std::size_t n) {
         if (n > left_) return false;
-        std::memcpy(out, data_, n);
+        if (n > 0) std::memcpy(out, data_, n);  // an empty vector has no address
         data_ += n;
         left_ -= n;
         return true;
