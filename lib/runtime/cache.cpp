@@ -3,13 +3,23 @@
 
 #include <algorithm>
 
+#include "quant/format.hpp"
+
 namespace hearth {
 
 namespace {
 constexpr int32_t kPage = HEARTH_PAGE_TOKENS;
-int32_t pages_for(int32_t n_place) { return (n_place + kPage - 1) / kPage; }
 bool recurrent(const hearth_cache& cache) { return cache.kind == HEARTH_CACHE_RECURRENT; }
 }  // namespace
+
+PageRowBytes page_row_bytes(const hearth_cache& c) {
+    if (recurrent(c)) return {4 * static_cast<std::size_t>(c.state_width), 0};
+    const auto heads = static_cast<uint64_t>(c.n_head_kv);
+    const auto rows = [&](int32_t type, int32_t width) {
+        return kPage * row_bytes(*find_format(type), heads * static_cast<uint64_t>(width));
+    };
+    return {rows(c.k_type, c.k_width), c.kind == HEARTH_CACHE_LATENT ? 0 : rows(c.v_type, c.v_width)};
+}
 
 // A full group shares n_place places among all sequences, each of which may end in a page of its own. A window group keeps
 // per sequence the window before a step and the tokens of the step. A recurrent group writes one slot while it reads another.
@@ -39,12 +49,6 @@ Result<Cache> Cache::make(Device& device, const CacheGroups& groups, const Cache
     }
     cache.views_.resize(cache.groups_.size());
     return cache;
-}
-
-uint64_t Cache::bytes() const {
-    uint64_t bytes = 0;
-    for (const Group& group : groups_) bytes += group.pool.bytes();
-    return bytes;
 }
 
 bool Cache::has_recurrent() const {

@@ -15,6 +15,16 @@ struct CacheSizes {
     int32_t n_batch = 1;  // tokens of one step at most
 };
 
+constexpr int32_t kMaxPosition = 1 << 30;  // positions beyond it are refused: sums of two must not overflow
+
+constexpr int32_t pages_for(int32_t n_place) { return (n_place + HEARTH_PAGE_TOKENS - 1) / HEARTH_PAGE_TOKENS; }
+
+// What one layer of one page takes as plain rows, or one layer of a state slot (all in k).
+struct PageRowBytes {
+    std::size_t k = 0, v = 0;
+};
+PageRowBytes page_row_bytes(const hearth_cache& cache);
+
 // Pages (or state slots) that a group needs.
 int32_t cache_units(const hearth_cache& cache, const CacheSizes& sizes);
 
@@ -32,7 +42,6 @@ class Cache {
 
     const std::vector<Sequence>& sequences() const { return sequences_; }
     const Sequence& sequence(int32_t seq) const { return sequences_[static_cast<std::size_t>(seq)]; }
-    uint64_t bytes() const;
     bool has_recurrent() const;
     bool has_window() const;
 

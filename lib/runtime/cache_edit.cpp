@@ -1,7 +1,6 @@
 // Editing sequences between steps: clear, fork, truncate, cut, restore.
 #include <algorithm>
 
-#include "quant/format.hpp"
 #include "runtime/cache.hpp"
 
 namespace hearth {
@@ -9,19 +8,11 @@ namespace hearth {
 namespace {
 
 constexpr int32_t kPage = HEARTH_PAGE_TOKENS;
-int32_t pages_for(int32_t n_place) { return (n_place + kPage - 1) / kPage; }
-
-uint64_t stored_row_bytes(int32_t type, int64_t width) {
-    const FormatInfo* info = find_format(type);
-    return info ? row_bytes(*info, static_cast<uint64_t>(width)) : 0;
-}
 
 // One layer of one page as plain rows.
 struct PageRows {
     std::vector<std::byte> k, v;
-    explicit PageRows(const hearth_cache& c)
-        : k(kPage * stored_row_bytes(c.k_type, int64_t{c.n_head_kv} * c.k_width)),
-          v(c.kind == HEARTH_CACHE_LATENT ? 0 : kPage * stored_row_bytes(c.v_type, int64_t{c.n_head_kv} * c.v_width)) {}
+    explicit PageRows(const hearth_cache& c) : k(page_row_bytes(c).k), v(page_row_bytes(c).v) {}
 };
 
 void copy_row(std::vector<std::byte>& from, int32_t from_row, std::vector<std::byte>& to, int32_t to_row) {

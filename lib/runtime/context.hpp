@@ -91,8 +91,6 @@ class Context {
     Status check_idle() const;
     Status check_seq(int32_t seq) const;
     Status rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t delta);
-    Status rotate_page(std::size_t group, int32_t layer, int32_t page, const std::vector<int32_t>& delta,
-                       const Graph& graph);
     uint64_t fingerprint() const;
 
     std::shared_ptr<Model> model_;

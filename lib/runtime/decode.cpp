@@ -8,8 +8,6 @@ namespace hearth {
 
 namespace {
 
-constexpr int32_t kMaxPosition = 1 << 30;
-
 int32_t seq_of(const Batch& batch, int32_t i) { return batch.seq ? batch.seq[i] : 0; }
 
 // Takes a step back unless it was kept: on every failure, an exception included.
@@ -69,6 +67,8 @@ Status Context::fill(const Batch& batch) {
     std::vector<int32_t> embedding_row(static_cast<std::size_t>(batch.n_token), -1);
     for (int32_t i = 0, row = 0; i < batch.n_token; ++i)
         if (batch.token[i] < 0) embedding_row[static_cast<std::size_t>(i)] = row++;
+    const bool learned = model_->hparams().arch->has(kLearnedPositions);
+    const int32_t most = learned ? model_->hparams().n_ctx_train - 1 : kMaxPosition;
     int32_t place = 0, next_pos = 0;
     for (int32_t t = 0; t < batch.n_token; ++t) {
         const int32_t i = source_[static_cast<std::size_t>(t)], seq = seq_of(batch, i);
@@ -85,8 +85,6 @@ Status Context::fill(const Batch& batch) {
         if (first < next_pos && !(n_axis > 1 && first >= 0))
             return fail(Code::invalid_argument, "token {} of the batch has position {}, but sequence {} goes on at {}", i, first,
                         seq, next_pos);
-        const bool learned = model_->hparams().arch->has(kLearnedPositions);
-        const int32_t most = learned ? model_->hparams().n_ctx_train - 1 : kMaxPosition;
         if (first > most)
             return fail(Code::invalid_argument, "token {} of the batch has position {}, more than {}", i, first, most);
         // The fourth axis of M-RoPE is unused by text and stays 0 there.

@@ -16,10 +16,10 @@ double gib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 Result<bool> fits_with(const Model& model, ContextOptions options, int32_t n_ctx, uint64_t budget) {
     options.n_ctx = n_ctx;
     HEARTH_TRY(const ContextBytes bytes, Context::plan(model, options));
-    return model.weight_bytes() + bytes.total() <= budget;
+    return bytes.total() <= budget;
 }
 
-// The largest n_ctx, in whole pages, that fits: by bisection, because the parts do not all grow in proportion.
+// The largest n_ctx, in whole pages, that fits what the weights leave: by bisection, because the parts do not all grow in proportion.
 Result<int32_t> largest_context(const Model& model, const ContextOptions& options, int32_t most, uint64_t budget) {
     int32_t low = 0, high = most / HEARTH_PAGE_TOKENS + 1;
     while (low + 1 < high) {
@@ -44,7 +44,7 @@ Result<PlanReport> make_plan(const Model& model, const ContextOptions& options) 
     const int32_t asked = options.n_ctx ? options.n_ctx : model.hparams().n_ctx_train;
     plan.n_ctx_fits = asked;
     if (!plan.fits) {
-        HEARTH_TRY(plan.n_ctx_fits, largest_context(model, options, asked, budget));
+        HEARTH_TRY(plan.n_ctx_fits, largest_context(model, options, asked, budget - std::min(budget, plan.weight_bytes)));
     }
     return plan;
 }

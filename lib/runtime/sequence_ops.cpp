@@ -1,8 +1,8 @@
 // Sequence operations of a context: remove, copy, keep, shift.
 #include <algorithm>
 
-#include "quant/format.hpp"
 #include "runtime/context.hpp"
+#include "runtime/key_rotator.hpp"
 
 namespace hearth {
 
@@ -68,7 +68,6 @@ Status Context::shift(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
     if (model_->hparams().n_pos_axis() > 1 || model_->hparams().arch->mixer == Mixer::latent ||
         model_->hparams().arch->has(kLearnedPositions))
         return fail(Code::state, "the positions of a {} model cannot be shifted", model_->hparams().arch->name);
-    constexpr int64_t kMaxPosition = 1 << 30;
     const auto at = [&](int32_t place) { return int64_t{s.pos[static_cast<std::size_t>(place)]}; };
     if (at(first) + delta < 0 || at(last - 1) + delta > kMaxPosition || (first > 0 && at(first) + delta <= at(first - 1)) ||
         (last < s.n_place() && at(last - 1) + delta >= at(last)))
@@ -80,7 +79,7 @@ Status Context::shift(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
     return {};
 }
 
-// Turns the cached keys of the places by delta: pages go out as rows, through the model's own rotation, and back in.
+// Turns the cached keys of the places by delta, layer by layer.
 Status Context::rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t delta) {
     const Hparams& h = model_->hparams();
     const CacheGroups groups = cache_groups(h, options_.k_type, options_.v_type);
@@ -90,8 +89,8 @@ Status Context::rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t del
         const auto group_index = static_cast<std::size_t>(groups.group_of_layer[static_cast<std::size_t>(layer)]);
         const int32_t in_group = groups.place_in_group[static_cast<std::size_t>(layer)];
         Cache::Group& group = cache_->groups()[group_index];
-        DecoderOptions options{{HEARTH_PAGE_TOKENS, 1, 1, options_.n_ctx}, options_.rope};
-        const Graph graph = key_shift_graph(h, model_->weights(), layer, options);
+        KeyRotator rotator(*model_, group, layer, in_group, options_.n_ctx, options_.rope);
+        HEARTH_CHECK(rotator.prepare());
         for (int32_t logical = begin / HEARTH_PAGE_TOKENS; logical * HEARTH_PAGE_TOKENS < end; ++logical) {
             const int32_t page = group.table.at(seq, logical);
             if (page < 0) continue;  // outside the window
@@ -100,57 +99,10 @@ Status Context::rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t del
                 const int32_t place = logical * HEARTH_PAGE_TOKENS + i;
                 if (place >= begin && place < end) turn[static_cast<std::size_t>(i)] = delta;
             }
-            HEARTH_CHECK(rotate_page(group_index, in_group, page, turn, graph));
+            HEARTH_CHECK(rotator.turn(page, turn));
         }
     }
     return {};
-}
-
-Status Context::rotate_page(std::size_t group_index, int32_t layer, int32_t page, const std::vector<int32_t>& delta,
-                            const Graph& graph) {
-    Cache::Group& group = cache_->groups()[group_index];
-    const hearth_cache& c = group.desc;
-    const auto n = static_cast<std::size_t>(HEARTH_PAGE_TOKENS);
-    const std::size_t width = static_cast<std::size_t>(c.n_head_kv) * static_cast<std::size_t>(c.k_width);
-    const auto k_format = static_cast<Format>(c.k_type);
-    std::vector<std::byte> k(n * row_bytes(*find_format(c.k_type), width));
-    std::vector<std::byte> v(n * row_bytes(*find_format(c.v_type), static_cast<uint64_t>(c.n_head_kv) * static_cast<uint64_t>(c.v_width)));
-    std::vector<float> rows(n * width);
-    Device& device = model_->device();
-    HEARTH_CHECK(device.export_page(c, group.pool.at(0), page, layer, k.data(), v.data()));
-    hearth::decode(k_format, k.data(), rows.data(), rows.size());
-    HEARTH_TRY(DeviceBuffer arena, device.alloc(static_cast<uint64_t>(graph.view().arena_bytes) + 64, "key shift"));
-    HEARTH_TRY(const hearth_program_bytes bytes, device.measure(graph.view()));
-    HEARTH_TRY(DeviceBuffer scratch, device.alloc(bytes.scratch_bytes + 64, "key shift scratch"));
-    hearth_bindings bindings{sizeof(hearth_bindings), model_->weight_places().data(), model_->weight_layouts().data(),
-                             nullptr, arena.at(0), scratch.at(0)};
-    const std::vector<int32_t> token(n, -1), zero(n, 0);
-    const std::vector<hearth_span> none(n, hearth_span{0, 0});
-    const int32_t runs[] = {0, HEARTH_PAGE_TOKENS};
-    hearth_run_args args{};
-    args.size = sizeof args;
-    args.n_token = HEARTH_PAGE_TOKENS;
-    args.n_seq = args.n_pos_axis = args.n_run = 1;
-    args.token = token.data();
-    args.embedding = rows.data();
-    args.seq = args.index = zero.data();
-    args.pos = delta.data();
-    args.attend = none.data();
-    args.run_begin = runs;
-    hearth_run_options options{};
-    options.size = sizeof options;
-    hearth_cursor cursor{};
-    HEARTH_TRY(hearth_program* program, device.build(graph.view(), bindings));
-    const Result<int32_t> ran = [&] {
-        std::lock_guard lock(model_->runtime().pool_mutex());
-        return device.run(program, args, options, &cursor);
-    }();
-    device.free_program(program);
-    if (!ran) return ran.failure();
-    const hearth_graph g = graph.view();
-    HEARTH_CHECK(device.download(arena.at(static_cast<uint64_t>(g.value[g.result].offset)), rows.data(), 4 * rows.size()));
-    hearth::encode(k_format, rows.data(), k.data(), rows.size());
-    return device.import_page(c, group.pool.at(0), page, layer, k.data(), v.data());
 }
 
 }  // namespace hearth

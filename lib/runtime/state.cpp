@@ -8,7 +8,6 @@
 #include <functional>
 
 #include "base/checksum.hpp"
-#include "quant/format.hpp"
 #include "runtime/context.hpp"
 
 namespace hearth {
@@ -17,7 +16,6 @@ namespace {
 
 constexpr char kMagic[8] = {'H', 'R', 'T', 'H', 'S', 'E', 'Q', '1'};
 constexpr uint32_t kVersion = 1;
-constexpr int32_t kMaxPosition = 1 << 30;
 
 class Writer {
   public:
@@ -59,21 +57,6 @@ class StateReader {
     std::size_t left_;
 };
 
-struct RowBytes {
-    std::size_t k = 0, v = 0;  // of one layer of one page, or of one state
-};
-
-RowBytes row_bytes_of(const hearth_cache& c) {
-    if (c.kind == HEARTH_CACHE_RECURRENT) return {4 * static_cast<std::size_t>(c.state_width), 0};
-    const auto heads = static_cast<uint64_t>(c.n_head_kv);
-    const auto rows = [&](int32_t type, int32_t width) {
-        return HEARTH_PAGE_TOKENS * row_bytes(*find_format(type), heads * static_cast<uint64_t>(width));
-    };
-    return {rows(c.k_type, c.k_width), c.kind == HEARTH_CACHE_LATENT ? 0 : rows(c.v_type, c.v_width)};
-}
-
-int32_t pages_for(int32_t n) { return (n + HEARTH_PAGE_TOKENS - 1) / HEARTH_PAGE_TOKENS; }
-
 // The first page that a sequence of n tokens must have: a window group may lack those before its window.
 uint32_t first_needed(const hearth_cache& c, int32_t n) {
     if (c.kind != HEARTH_CACHE_WINDOW) return 0;
@@ -83,7 +66,7 @@ uint32_t first_needed(const hearth_cache& c, int32_t n) {
 // Reads one group's pages or state, whose bytes are known to be there, into those that restore() took for the sequence.
 Status import_group(Device& device, Cache::Group& g, int32_t seq, int32_t first_page, int32_t n_token, StateReader* r) {
     uint32_t first = 0;
-    const RowBytes size = row_bytes_of(g.desc);
+    const PageRowBytes size = page_row_bytes(g.desc);
     std::vector<std::byte> k(size.k), v(size.v);
     const bool recurrent = !g.slot.empty();
     (void)r->get(&first);
@@ -126,7 +109,7 @@ Result<std::vector<std::byte>> Context::save(int32_t seq) {
     w.put(static_cast<uint32_t>(s.n_place()));
     w.bytes(s.pos.data(), 4 * s.pos.size());
     for (Cache::Group& g : cache_->groups()) {
-        const RowBytes size = row_bytes_of(g.desc);
+        const PageRowBytes size = page_row_bytes(g.desc);
         std::vector<std::byte> k(size.k), v(size.v);
         const bool recurrent = !g.slot.empty();
         const int32_t end = recurrent ? (s.n_place() > 0 ? 1 : 0) : pages_for(s.n_place());
@@ -179,7 +162,7 @@ Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
     StateReader scan = r;
     for (const Cache::Group& g : cache_->groups()) {
         uint32_t first = 0;
-        const RowBytes size = row_bytes_of(g.desc);
+        const PageRowBytes size = page_row_bytes(g.desc);
         const auto end = static_cast<uint32_t>(g.slot.empty() ? pages_for(static_cast<int32_t>(n_token)) : n_token > 0 ? 1 : 0);
         if (!scan.get(&first) || first > first_needed(g.desc, static_cast<int32_t>(n_token)))
             return damaged("a page list is out of range");
