@@ -9,6 +9,7 @@
 #include "runtime/model.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/sampler/sampler.hpp"
+#include "text/detokenizer.hpp"
 
 namespace hearth::capi {
 
@@ -35,6 +36,12 @@ struct SamplerObject final : Object {
     static constexpr uint32_t kKind = 4;
     static constexpr const char* kName = "sampler";
     std::unique_ptr<Sampler> sampler;
+};
+struct DetokenizerObject final : Object {
+    static constexpr uint32_t kKind = 5;
+    static constexpr const char* kName = "detokenizer";
+    std::shared_ptr<Model> model;  // whose vocabulary it reads
+    std::unique_ptr<Detokenizer> detokenizer;
 };
 
 // Takes the object in with one reference.

@@ -15,6 +15,8 @@ hearth::Result<std::string> answer(const hearth::Model& model, hearth::Context& 
     auto tokens = model.tokenize(*prompt, HEARTH_TOKENIZE_PARSE);
     if (!tokens) return tokens.error();
     if (auto cleared = context.clear(); !cleared) return cleared.error();
+    auto stream = hearth::Detokenizer::create(model);
+    if (!stream) return stream.error();
     std::string text;
     for (uint64_t position = tokens->size();; ++position) {
         if (auto done = context.decode(*tokens); !done) return done.error();
@@ -23,7 +25,7 @@ hearth::Result<std::string> answer(const hearth::Model& model, hearth::Context& 
         const auto token = sampler.sample(*logits, position);
         if (!token) return token.error();
         if (auto end = model.is_eog(*token); !end || *end) return text;
-        const auto piece = model.piece(*token);
+        const auto piece = stream->feed(*token);  // whole characters only
         if (!piece) return piece.error();
         std::cout << *piece << std::flush;
         text += *piece;

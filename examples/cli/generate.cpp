@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iostream>
 
 #include "terminal.hpp"
 
@@ -26,7 +27,10 @@ Result<Generator> Generator::create(hearth::Model model, hearth::Context context
     g.context_ = std::move(context);
     g.sampler_ = std::move(sampler);
     g.n_batch_ = n_batch;
-    g.special_ = special;
+    const uint32_t flags = HEARTH_DETOKENIZE_CONTINUE | (special ? uint32_t{HEARTH_DETOKENIZE_SPECIAL} : 0);
+    auto detokenizer = hearth::Detokenizer::create(g.model_, flags);
+    if (!detokenizer) return detokenizer.error();
+    g.detokenizer_ = std::move(*detokenizer);
     return g;
 }
 
@@ -53,7 +57,7 @@ Result<void> Generator::take_prompt(std::span<const int32_t> prompt) {
 
 // One token out; it also goes into the context, unless it is the last one wanted. False when the answer has
 // ended.
-Result<bool> Generator::next(Answer& answer, bool last, Utf8Output& out, const InterruptGuard& guard) {
+Result<bool> Generator::next(Answer& answer, bool last, const InterruptGuard& guard) {
     const auto logits = context_.logits();
     if (!logits) return logits.error();
     const auto token = sampler_.sample(*logits, held_.size());
@@ -61,12 +65,12 @@ Result<bool> Generator::next(Answer& answer, bool last, Utf8Output& out, const I
     const auto end = model_.is_eog(*token);
     if (!end) return end.error();
     if (*end) return false;
-    const auto piece = model_.piece(*token, special_);
-    if (!piece) return piece.error();
+    const auto text = detokenizer_.feed(*token);
+    if (!text) return text.error();
+    answer.text += *text;
+    std::cout << *text << std::flush;
     if (auto accepted = sampler_.accept(*token); !accepted) return accepted.error();
     answer.tokens.push_back(*token);
-    answer.text += *piece;
-    out.write(*piece);
     if (last) return false;
     auto done = decode({&*token, 1}, guard);
     answer.full = done.status() == HEARTH_E_CONTEXT_FULL;
@@ -80,7 +84,6 @@ Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_pred
     Answer answer;
     const InterruptGuard guard(context_);
     if (auto taken = take_prompt(prompt); !taken) return taken.error();
-    Utf8Output out;
     const auto begin = Clock::now();
     std::span<const int32_t> rest = prompt.subspan(held_.size());
     answer.n_prompt = static_cast<int32_t>(rest.size());
@@ -98,9 +101,12 @@ Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_pred
     const auto generated = Clock::now();
     while (more && *more && !guard.interrupted() && n_predict != 0) {
         const bool last = n_predict > 0 && std::ssize(answer.tokens) + 1 >= n_predict;
-        more = next(answer, last, out, guard);
+        more = next(answer, last, guard);
     }
-    out.finish();
+    if (const auto rest = detokenizer_.flush()) {
+        answer.text += *rest;
+        std::cout << *rest << std::flush;
+    }
     answer.seconds = seconds_since(generated);
     answer.interrupted = guard.interrupted();
     if (!more && more.status() != HEARTH_E_CANCELLED) return more.error();

@@ -7,7 +7,7 @@ namespace cli {
 
 struct Answer {
     std::vector<int32_t> tokens;
-    std::string text;      // all bytes, also those of an incomplete character
+    std::string text;
     int32_t n_prompt = 0;  // tokens that had to be run
     double prompt_seconds = 0, seconds = 0;
     bool interrupted = false, full = false;  // why it ended, else the model's own end or n_predict
@@ -26,13 +26,13 @@ class Generator {
   private:
     Result<void> take_prompt(std::span<const int32_t> prompt);
     Result<void> decode(std::span<const int32_t> tokens, const class InterruptGuard& guard);
-    Result<bool> next(Answer& answer, bool last, class Utf8Output& out, const class InterruptGuard& guard);
+    Result<bool> next(Answer& answer, bool last, const class InterruptGuard& guard);
 
     hearth::Model model_;
     hearth::Context context_;
     hearth::Sampler sampler_;
+    hearth::Detokenizer detokenizer_;
     int32_t n_batch_ = 0;
-    bool special_ = false;
     std::vector<int32_t> held_;  // the tokens in the context
 };
 

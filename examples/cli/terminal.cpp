@@ -1,4 +1,4 @@
-// The terminal: progress bars, Ctrl-C, and text that arrives in pieces of characters.
+// The terminal: progress bars and Ctrl-C.
 #include "terminal.hpp"
 
 #include <atomic>
@@ -33,28 +33,6 @@ void on_interrupt(int number) {
     }
 }
 
-constexpr const char* kReplacement = "\xef\xbf\xbd";
-
-// Bytes of the character that starts with `lead`, 0 for a byte that starts none.
-int character_bytes(unsigned char lead) {
-    if (lead < 0x80) return 1;
-    if (lead >= 0xc2 && lead <= 0xdf) return 2;
-    if (lead >= 0xe0 && lead <= 0xef) return 3;
-    if (lead >= 0xf0 && lead <= 0xf4) return 4;
-    return 0;
-}
-
-// Whether byte i (1..3) may follow: surrogates, overlong forms and values past U+10FFFF are refused at
-// byte 1.
-bool may_follow(unsigned char lead, int i, unsigned char byte) {
-    unsigned char low = 0x80, high = 0xbf;
-    if (i == 1 && lead == 0xe0) low = 0xa0;
-    if (i == 1 && lead == 0xed) high = 0x9f;
-    if (i == 1 && lead == 0xf0) low = 0x90;
-    if (i == 1 && lead == 0xf4) high = 0x8f;
-    return byte >= low && byte <= high;
-}
-
 }  // namespace
 
 bool stderr_is_terminal() { return isatty(fileno(stderr)) != 0; }
@@ -84,38 +62,5 @@ InterruptGuard::InterruptGuard(const hearth::Context& context) {
 }
 InterruptGuard::~InterruptGuard() { answering.store(nullptr); }
 bool InterruptGuard::interrupted() const { return was_interrupted.load(); }
-
-std::string take_whole_characters(std::string& pending) {
-    std::string out;
-    std::size_t at = 0;
-    while (at < pending.size()) {
-        const auto lead = static_cast<unsigned char>(pending[at]);
-        const int n = character_bytes(lead);
-        int good = n > 0 ? 1 : 0;
-        while (good > 0 && good < n && at + good < pending.size() &&
-               may_follow(lead, good, static_cast<unsigned char>(pending[at + good])))
-            ++good;
-        if (n > 0 && good == n) {
-            out.append(pending, at, static_cast<std::size_t>(n));
-        } else if (n > 0 && at + good == pending.size()) {
-            break;  // incomplete
-        } else {
-            out += kReplacement;
-        }
-        at += static_cast<std::size_t>(good > 0 ? good : 1);
-    }
-    pending.erase(0, at);
-    return out;
-}
-
-void Utf8Output::write(std::string_view bytes) {
-    pending_ += bytes;
-    std::cout << take_whole_characters(pending_) << std::flush;
-}
-
-void Utf8Output::finish() {
-    if (!pending_.empty()) std::cout << kReplacement << std::flush;
-    pending_.clear();
-}
 
 }  // namespace cli

@@ -1,11 +1,10 @@
-// The terminal: progress bars, Ctrl-C, and text that arrives in pieces of characters.
+// The terminal: progress bars and Ctrl-C.
 #pragma once
 
 #include <hearth/hearth.hpp>
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace cli {
 
@@ -38,19 +37,5 @@ class InterruptGuard {
     InterruptGuard& operator=(const InterruptGuard&) = delete;
     bool interrupted() const;
 };
-
-// Writes text to stdout in whole characters: the bytes of one that is not complete wait for the next piece,
-// and bytes that are no UTF-8 become U+FFFD.
-class Utf8Output {
-  public:
-    void write(std::string_view bytes);
-    void finish();  // what is still incomplete becomes U+FFFD
-
-  private:
-    std::string pending_;
-};
-
-// Moves the whole characters at the front of `pending` out, bad bytes as U+FFFD; an incomplete tail stays.
-std::string take_whole_characters(std::string& pending);
 
 }  // namespace cli

@@ -67,6 +67,7 @@ typedef struct hearth_runtime hearth_runtime;
 typedef struct hearth_model hearth_model;
 typedef struct hearth_context hearth_context;
 typedef struct hearth_sampler hearth_sampler;
+typedef struct hearth_detokenizer hearth_detokenizer;
 
 /* ---- version and errors ---- */
 /* major << 16 | minor of the library that is loaded. [F] */
@@ -201,6 +202,18 @@ HEARTH_API hearth_status hearth_token_piece(hearth_model *model, int32_t token, 
 /* The text of many tokens. [F] */
 HEARTH_API hearth_status hearth_detokenize(hearth_model *model, const int32_t *tokens, size_t n, uint32_t special, char *buf,
                                            size_t cap, size_t *size);
+
+/* Text of tokens that arrive one at a time, in whole UTF-8 characters: the bytes of one that is not complete wait for the next
+ * token, and bytes that are no UTF-8 become U+FFFD. */
+enum { HEARTH_DETOKENIZE_SPECIAL = 1, /* print control tokens too */
+       HEARTH_DETOKENIZE_CONTINUE = 2 /* the tokens go on from others, a prompt: a space before the first word stays */ };
+HEARTH_API hearth_status hearth_detokenizer_create(hearth_model *model, uint32_t flags, hearth_detokenizer **out); /* [F] */
+HEARTH_API hearth_status hearth_detokenizer_retain(hearth_detokenizer *detokenizer);  /* [F] */
+HEARTH_API hearth_status hearth_detokenizer_release(hearth_detokenizer *detokenizer); /* [F] */
+/* The text that this token completes, perhaps of 0 bytes; not NUL-terminated, valid until the next call. [O] */
+HEARTH_API hearth_status hearth_detokenizer_feed(hearth_detokenizer *detokenizer, int32_t token, const char **text, size_t *size);
+/* What still waits, as U+FFFD; then it starts anew. [O] */
+HEARTH_API hearth_status hearth_detokenizer_flush(hearth_detokenizer *detokenizer, const char **text, size_t *size);
 
 typedef struct hearth_vocab_info {
     uint32_t struct_size;

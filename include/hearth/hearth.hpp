@@ -329,6 +329,32 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
     }
 };
 
+// Text of tokens that arrive one at a time, in whole UTF-8 characters. [O]
+class Detokenizer : public detail::Handle<hearth_detokenizer, hearth_detokenizer_retain, hearth_detokenizer_release> {
+  public:
+    using Handle::Handle;
+    // flags: HEARTH_DETOKENIZE_*.
+    static Result<Detokenizer> create(const Model& model, uint32_t flags = HEARTH_DETOKENIZE_CONTINUE) {
+        hearth_detokenizer* made = nullptr;
+        const hearth_status status = hearth_detokenizer_create(model.get(), flags, &made);
+        return detail::result(status, Detokenizer(made));
+    }
+    // What this token completes, perhaps nothing; valid until the next call.
+    Result<std::string_view> feed(int32_t token) {
+        const char* text = nullptr;
+        std::size_t size = 0;
+        const hearth_status status = hearth_detokenizer_feed(get(), token, &text, &size);
+        return detail::result(status, std::string_view(text, size));
+    }
+    // What still waits, as U+FFFD; then it starts anew.
+    Result<std::string_view> flush() {
+        const char* text = nullptr;
+        std::size_t size = 0;
+        const hearth_status status = hearth_detokenizer_flush(get(), &text, &size);
+        return detail::result(status, std::string_view(text, size));
+    }
+};
+
 // Sequences of one model and the memory that they attend to. [O], but for cancel().
 class Context : public detail::Handle<hearth_context, hearth_context_retain, hearth_context_release> {
   public:

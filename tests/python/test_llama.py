@@ -52,6 +52,41 @@ class Tokens(TinyCase):
             self.assertEqual(whole, b"the cat sat on")
 
 
+class Streams(TinyCase):
+    def stream(self, data, **keywords):
+        """(pieces, rest) of a text token by token."""
+        tokens = self.llama.tokenize(data, add_bos=False)
+        with hearth.Detokenizer(self.llama.model, **keywords) as stream:
+            return [stream.feed(t) for t in tokens], stream.flush()
+
+    def test_characters_come_out_whole(self):
+        text = "caf\u00e9 \u20ac \U0001F600"
+        pieces, rest = self.stream(text.encode("utf-8"))
+        self.assertEqual(("".join(pieces).lstrip(), rest), (text, ""))
+        self.assertIn("", pieces)  # a byte token of a character waits
+        self.assertIn("\U0001F600", pieces)
+
+    def test_the_first_space_stays_only_where_the_text_goes_on(self):
+        whole, on = (["".join(self.stream(b"the cat", go_on=go_on)[0]) for go_on in (False, True)])
+        self.assertEqual((whole, on.lstrip()), ("the cat", "the cat"))
+        self.assertEqual(whole.encode("utf-8"), self.llama.detokenize(self.llama.tokenize(b"the cat", add_bos=False)))
+        self.assertTrue(on.startswith(" "))
+
+    def test_a_character_that_never_ends_becomes_a_replacement(self):
+        tokens = self.llama.tokenize("\U0001F600".encode("utf-8"), add_bos=False)
+        stream = hearth.Detokenizer(self.llama.model)
+        self.assertEqual("".join(stream.feed(t) for t in tokens[:-1]).strip(), "")
+        self.assertEqual(stream.flush(), "\ufffd")
+        self.assertEqual(stream.flush(), "")
+        with self.assertRaises(hearth.InvalidArgumentError):
+            stream.feed(self.llama.n_vocab())
+
+    def test_control_tokens_are_printed_when_asked_for(self):
+        for special, wanted in ((False, ""), (True, "<|assistant|>")):
+            stream = hearth.Detokenizer(self.llama.model, special=special)
+            self.assertEqual(stream.feed(4), wanted)
+
+
 class Completions(TinyCase):
     def test_shape(self):
         answer = self.llama("the cat", max_tokens=5, temperature=0)

@@ -29,6 +29,8 @@ HEARTH_ON = 1
 HEARTH_OFF = 2
 HEARTH_TOKENIZE_SPECIAL = 1
 HEARTH_TOKENIZE_PARSE = 2
+HEARTH_DETOKENIZE_SPECIAL = 1
+HEARTH_DETOKENIZE_CONTINUE = 2
 HEARTH_TYPE_DEFAULT = 0
 HEARTH_TYPE_F32 = 1
 HEARTH_TYPE_F16 = 2
@@ -48,6 +50,10 @@ class hearth_context(c_void_p):
 
 
 class hearth_sampler(c_void_p):
+    pass
+
+
+class hearth_detokenizer(c_void_p):
     pass
 
 
@@ -266,6 +272,11 @@ FUNCTIONS = {
     "hearth_tokenize": (c_int32, [hearth_model, c_char_p, c_size_t, c_uint32, POINTER(c_int32), c_size_t, POINTER(c_size_t)]),
     "hearth_token_piece": (c_int32, [hearth_model, c_int32, c_uint32, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
     "hearth_detokenize": (c_int32, [hearth_model, POINTER(c_int32), c_size_t, c_uint32, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
+    "hearth_detokenizer_create": (c_int32, [hearth_model, c_uint32, POINTER(hearth_detokenizer)]),
+    "hearth_detokenizer_retain": (c_int32, [hearth_detokenizer]),
+    "hearth_detokenizer_release": (c_int32, [hearth_detokenizer]),
+    "hearth_detokenizer_feed": (c_int32, [hearth_detokenizer, c_int32, POINTER(c_char_p), POINTER(c_size_t)]),
+    "hearth_detokenizer_flush": (c_int32, [hearth_detokenizer, POINTER(c_char_p), POINTER(c_size_t)]),
     "hearth_vocab_get_info": (c_int32, [hearth_model, POINTER(hearth_vocab_info)]),
     "hearth_token_is_eog": (c_int32, [hearth_model, c_int32, POINTER(c_int32)]),
     "hearth_chat_render": (c_int32, [hearth_model, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t)]),

@@ -277,6 +277,34 @@ class Sampler(Handle):
         return out.value
 
 
+class Detokenizer(Handle):
+    """Text of tokens that arrive one at a time, in whole characters.
+
+    special: print control tokens too; go_on: the tokens go on from a prompt, so a space before the first word stays.
+    """
+    _release = lib.hearth_detokenizer_release
+
+    def __init__(self, model, special=False, go_on=True):
+        super().__init__()
+        flags = (_abi.HEARTH_DETOKENIZE_SPECIAL if special else 0) | (_abi.HEARTH_DETOKENIZE_CONTINUE if go_on else 0)
+        out = _abi.hearth_detokenizer()
+        check(lib.hearth_detokenizer_create(model.handle, flags, ctypes.byref(out)))
+        self._handle = out
+
+    def _text(self, call, *args):
+        text, size = ctypes.c_char_p(), ctypes.c_size_t()
+        check(call(self.handle, *args, ctypes.byref(text), ctypes.byref(size)))
+        return ctypes.string_at(text, size.value).decode("utf-8") if size.value else ""
+
+    def feed(self, token):
+        """The str that this token completes, perhaps empty."""
+        return self._text(lib.hearth_detokenizer_feed, token)
+
+    def flush(self):
+        """What still waits, as U+FFFD; then it starts anew."""
+        return self._text(lib.hearth_detokenizer_flush)
+
+
 def logprobs(logits, n_vocab, token, n_top=0):
     """(log probability of token, [(token, log probability)] of the n_top best) under the plain softmax."""
     own, ids, values = ctypes.c_float(), (ctypes.c_int32 * n_top)(), (ctypes.c_float * n_top)()
