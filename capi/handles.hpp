@@ -9,7 +9,7 @@
 #include "runtime/model.hpp"
 #include "runtime/runtime.hpp"
 #include "runtime/sampler/sampler.hpp"
-#include "text/detokenizer.hpp"
+#include "runtime/text_stream.hpp"
 
 namespace hearth::capi {
 
@@ -40,8 +40,7 @@ struct SamplerObject final : Object {
 struct DetokenizerObject final : Object {
     static constexpr uint32_t kKind = 5;
     static constexpr const char* kName = "detokenizer";
-    std::shared_ptr<Model> model;  // whose vocabulary it reads
-    std::unique_ptr<Detokenizer> detokenizer;
+    std::unique_ptr<TextStream> stream;
 };
 
 // Takes the object in with one reference.

@@ -99,14 +99,13 @@ hearth_status hearth_detokenizer_create(hearth_model* model, uint32_t flags, hea
     return guarded([&]() -> Status {
         HEARTH_CHECK(need(out, "the output"));
         HEARTH_TRY(const auto m, borrow<ModelObject>(model));
-        HEARTH_TRY(const Vocab* vocab, vocab_of(*m->model));
+        HEARTH_CHECK(vocab_of(*m->model));
         if (flags & ~uint32_t{HEARTH_DETOKENIZE_SPECIAL | HEARTH_DETOKENIZE_CONTINUE})
             return fail(Code::invalid_argument, "unknown detokenize flags {:#x}", flags);
         const DetokenizeOptions options{(flags & HEARTH_DETOKENIZE_SPECIAL) != 0, (flags & HEARTH_DETOKENIZE_CONTINUE) == 0};
         auto object = std::make_unique<DetokenizerObject>();
         object->runtime = m->runtime;
-        object->model = m->model;
-        object->detokenizer = std::make_unique<Detokenizer>(*vocab, options);
+        object->stream = std::make_unique<TextStream>(m->model, options);
         HEARTH_TRY(void* handle, add_handle(std::move(object), DetokenizerObject::kKind));
         *out = static_cast<hearth_detokenizer*>(handle);
         return {};
@@ -124,7 +123,7 @@ hearth_status hearth_detokenizer_feed(hearth_detokenizer* detokenizer, int32_t t
         HEARTH_CHECK(need(text, "the output text"));
         HEARTH_CHECK(need(size, "the output size"));
         HEARTH_TRY(const auto d, borrow<DetokenizerObject>(detokenizer));
-        HEARTH_TRY(const std::string_view ready, d->detokenizer->feed(token));
+        HEARTH_TRY(const std::string_view ready, d->stream->feed(token));
         *text = ready.data();
         *size = ready.size();
         return {};
@@ -135,7 +134,7 @@ hearth_status hearth_detokenizer_flush(hearth_detokenizer* detokenizer, const ch
         HEARTH_CHECK(need(text, "the output text"));
         HEARTH_CHECK(need(size, "the output size"));
         HEARTH_TRY(const auto d, borrow<DetokenizerObject>(detokenizer));
-        const std::string_view rest = d->detokenizer->flush();
+        const std::string_view rest = d->stream->flush();
         *text = rest.data();
         *size = rest.size();
         return {};
