@@ -1,30 +1,15 @@
 # Writes a tiny llama model as GGUF whose every logit is known: each token is followed by the next letter, then by the end.
+import pathlib
 import struct
+import sys
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import gguf_file  # noqa: E402
+
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 FIRST_LETTER = 3 + 256 + 1  # <unk> <s> </s>, the bytes, the space mark
 N_VOCAB = 288               # the same as the width: embeddings are one-hot
 EPSILON = 1e-5
-
-
-def text(value):
-    raw = value.encode("utf-8")
-    return struct.pack("<Q", len(raw)) + raw
-
-
-def scalar(kind, value):
-    if kind == STRING:
-        return text(value)
-    return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}[kind], value)
-
-
-def entry(key, kind, value):
-    return text(key) + struct.pack("<I", kind) + scalar(kind, value)
-
-
-def array(key, kind, values):
-    return text(key) + struct.pack("<IIQ", ARRAY, kind, len(values)) + b"".join(scalar(kind, v) for v in values)
 
 
 def vocabulary():
@@ -68,34 +53,18 @@ def tensors(endless):
 
 def metadata(architecture):
     tokens, types = vocabulary()
-    return [
-        entry("general.architecture", STRING, architecture),
-        entry("general.name", STRING, "alphabet"),
-        entry("llama.context_length", U32, 256),
-        entry("llama.embedding_length", U32, N_VOCAB),
-        entry("llama.block_count", U32, 1),
-        entry("llama.feed_forward_length", U32, 32),
-        entry("llama.attention.head_count", U32, 9),
-        entry("llama.attention.head_count_kv", U32, 3),
-        entry("llama.attention.layer_norm_rms_epsilon", F32, EPSILON),
-        entry("llama.rope.dimension_count", U32, 32),
-        entry("tokenizer.ggml.model", STRING, "llama"),
-        array("tokenizer.ggml.tokens", STRING, tokens),
-        array("tokenizer.ggml.scores", F32, [0.0] * len(tokens)),
-        array("tokenizer.ggml.token_type", I32, types),
-        entry("tokenizer.ggml.bos_token_id", U32, 1),
-        entry("tokenizer.ggml.eos_token_id", U32, 2),
-        entry("tokenizer.chat_template", STRING, "{% for m in messages %}{{ m.content }}{% endfor %}"),
-    ]
+    return {
+        "general.architecture": architecture, "general.name": "alphabet", "llama.context_length": 256,
+        "llama.embedding_length": N_VOCAB, "llama.block_count": 1, "llama.feed_forward_length": 32,
+        "llama.attention.head_count": 9, "llama.attention.head_count_kv": 3,
+        "llama.attention.layer_norm_rms_epsilon": EPSILON, "llama.rope.dimension_count": 32,
+        "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.scores": [0.0] * len(tokens),
+        "tokenizer.ggml.token_type": types, "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.chat_template": "{% for m in messages %}{{ m.content }}{% endfor %}",
+    }
 
 
 def write(path, endless=False, type_id=0, architecture="llama", with_tensors=True):
     """type_id: what every tensor claims to be; only 0, F32, is true."""
-    entries, infos, data = metadata(architecture), b"", b""
-    all_tensors = list(tensors(endless)) if with_tensors else []
-    for name, shape, raw in all_tensors:
-        infos += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
-        infos += struct.pack("<IQ", type_id, len(data))
-        data += raw + bytes(-len(raw) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(all_tensors), len(entries)) + b"".join(entries) + infos
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
+    all_tensors = [(name, shape, type_id, raw) for name, shape, raw in tensors(endless)] if with_tensors else []
+    path.write_bytes(gguf_file.file_bytes(metadata(architecture), all_tensors))

@@ -1,7 +1,11 @@
 """Writes a tiny GGUF model with random weights, a tokenizer and a chat template, so that the tests need no other file."""
 import array
+import pathlib
 import random
-import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+import gguf_file  # noqa: E402
 
 N_EMBD, N_HEAD, N_LAYER, N_FF, N_CTX = 32, 4, 2, 64, 256
 WORDS = ["the", "cat", "sat", "on", "mat", "dog", "ran", "to", "a", "big", "red", "ball", "and", "was", "hap", "py"]
@@ -26,25 +30,6 @@ def vocabulary():
                     have.add(start[:end])
                     found.append((start[:end], float(end), NORMAL))
     return found
-
-
-def text(value):
-    data = value.encode("utf-8")
-    return struct.pack("<Q", len(data)) + data
-
-
-def value_bytes(value):
-    """(GGUF type, bytes): bool, int (uint32), float (float32), str and lists of these."""
-    if isinstance(value, bool):
-        return 7, struct.pack("<B", value)
-    if isinstance(value, int):
-        return 4, struct.pack("<I", value)
-    if isinstance(value, float):
-        return 6, struct.pack("<f", value)
-    if isinstance(value, str):
-        return 8, text(value)
-    kind = value_bytes(value[0])[0]
-    return 9, struct.pack("<IQ", kind, len(value)) + b"".join(value_bytes(v)[1] for v in value)
 
 
 def metadata(tokens, template):
@@ -87,16 +72,5 @@ def write(path, seed=1, template=TEMPLATE, extra=None):
     """Writes the model; extra: more metadata. Little-endian machines only, like the library."""
     tokens, draw = vocabulary(), random.Random(seed)
     entries = dict(metadata(tokens, template), **(extra or {}))
-    shapes = tensors(len(tokens))
-    head = struct.pack("<4sIQQ", b"GGUF", 3, len(shapes), len(entries))
-    for key, value in entries.items():
-        kind, data = value_bytes(value)
-        head += text(key) + struct.pack("<I", kind) + data
-    body, offset = b"", 0
-    for name, shape in shapes:
-        head += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape) + struct.pack("<IQ", 0, offset)
-        data = tensor_bytes(name, shape, draw)
-        data += b"\0" * (-len(data) % 32)
-        body, offset = body + data, offset + len(data)
-    with open(path, "wb") as file:
-        file.write(head + b"\0" * (-len(head) % 32) + body)
+    found = [(name, shape, 0, tensor_bytes(name, shape, draw)) for name, shape in tensors(len(tokens))]
+    pathlib.Path(path).write_bytes(gguf_file.file_bytes(entries, found))
