@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 usage() {
     echo "usage: tests/run.sh [--quick | --all] [--no-install]"
     echo "  --quick       the Release build and its tests only"
-    echo "  --all         also Clang, minimal, static, libFuzzer, valgrind, aarch64 under qemu, mingw-w64"
+    echo "  --all         also Clang, minimal, static, libFuzzer, valgrind, aarch64 under qemu, mingw-w64, tests/mutate.sh"
     echo "  --no-install  take the machine as it is"
 }
 

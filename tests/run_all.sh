@@ -35,3 +35,6 @@ if have aarch64-linux-gnu-g++ "aarch64" && have qemu-aarch64 "aarch64"; then
 fi
 
 if have x86_64-w64-mingw32-g++ "mingw-w64"; then build mingw hearth_core; fi
+
+# The tests themselves: each of many small mistakes in the source must make one fail, also without ../shared/fixtures.
+step "mutations" tests/mutate.sh --no-fixtures --jobs "$jobs"

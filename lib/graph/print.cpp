@@ -34,6 +34,20 @@ std::string weight_text(const hearth_weight& weight) {
     return text + "]";
 }
 
+// What only some styles of rotation read.
+std::string rope_extras(const hearth_rope_params& p) {
+    std::string text;
+    if (p.ext_factor != 0) text += fmt::format(" n_ctx_orig={} beta={}..{}", p.n_ctx_orig, p.beta_fast, p.beta_slow);
+    if (p.style == HEARTH_ROPE_MROPE || p.style == HEARTH_ROPE_IMROPE)
+        text += fmt::format(" sections={},{},{},{}", p.section[0], p.section[1], p.section[2], p.section[3]);
+    return text;
+}
+
+std::string act_text(const hearth_act_params& p) {
+    if (p.kind != HEARTH_ACT_SWIGLU_OAI) return fmt::format(" act={}", p.kind);
+    return fmt::format(" act={} alpha={} limit={}", p.kind, p.alpha, p.limit);
+}
+
 std::string params_text(const hearth_node& n) {
     switch (n.op) {
         case HEARTH_OP_NORM:
@@ -41,17 +55,19 @@ std::string params_text(const hearth_node& n) {
         case HEARTH_OP_ROPE:
             return fmt::format(" style={} n_rot={} base={} scale={} ext={} magnitude={:.6g}", n.p.rope.style,
                                n.p.rope.n_rot, n.p.rope.base, n.p.rope.freq_scale, n.p.rope.ext_factor,
-                               n.p.rope.attn_factor);
+                               n.p.rope.attn_factor) +
+                   rope_extras(n.p.rope);
         case HEARTH_OP_ATTENTION:
             return fmt::format(" scale={:.6g} window={} softcap={} cache={}.{}", n.p.attention.scale,
                                n.p.attention.window, n.p.attention.softcap, n.cache_group, n.cache_layer);
         case HEARTH_OP_CACHE_STORE:
         case HEARTH_OP_SHORT_CONV: return fmt::format(" cache={}.{}", n.cache_group, n.cache_layer);
         case HEARTH_OP_GLU:
-        case HEARTH_OP_ACT: return fmt::format(" act={}", n.p.act.kind);
+        case HEARTH_OP_ACT: return act_text(n.p.act);
         case HEARTH_OP_ROUTE:
             return fmt::format(" gate={} k={} normalise={} scale={}", n.p.route.gate, n.p.route.k,
-                               n.p.route.normalise, n.p.route.scale);
+                               n.p.route.normalise, n.p.route.scale) +
+                   (n.p.route.n_group > 1 ? fmt::format(" groups={} of {}", n.p.route.n_group_used, n.p.route.n_group) : "");
         case HEARTH_OP_SCALE_BY_POSITION:
             return fmt::format(" scale={:.6g} length={}", n.p.position.scale, n.p.position.length);
         case HEARTH_OP_EMBED:

@@ -2,10 +2,12 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -37,7 +39,8 @@ std::vector<Case> cases() {
     deepseek.insert(deepseek.end(), {{"rope.scaling.yarn_log_multiplier", 0.0707}, {"expert_shared_count", int64_t{1}},
                                      {"attention.q_lora_rank", int64_t{12}}, {"attention.kv_lora_rank", int64_t{6}},
                                      {"attention.key_length_mla", int64_t{14}}, {"attention.value_length_mla", int64_t{10}},
-                                     {"rope.dimension_count", int64_t{4}}, {"expert_weights_scale", 2.5}});
+                                     {"rope.dimension_count", int64_t{4}}, {"expert_weights_scale", 2.5},
+                                     {"expert_group_count", int64_t{2}}, {"expert_group_used_count", int64_t{1}}});
     mistral.emplace_back("attention.temperature_scale", 0.1);
     return {
         {"llama", Bias::none, {Slot::rope_freqs}, true, 1},
@@ -188,7 +191,17 @@ std::string layer_text(const Case& c) {
     REQUIRE(weights);
     DecoderOptions options;
     options.bounds = {4, 2, 1, 32};
-    return print(decoder_graph(*h, *weights, cache_groups(*h, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16), options));
+    const Graph graph = decoder_graph(*h, *weights, cache_groups(*h, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16), options);
+    std::istringstream lines(print(graph));  // one line per node; behind it the names of its tensors
+    std::string text, line;
+    for (const hearth_node& node : graph.nodes()) {
+        std::getline(lines, line);
+        text += line;
+        for (int32_t w : node.weight)
+            if (w >= 0) text += " <" + weights->entries()[static_cast<std::size_t>(w)].tensor->name + ">";
+        text += "\n";
+    }
+    return text;
 }
 
 std::string shape_text(const TensorInfo& tensor) {
@@ -198,6 +211,25 @@ std::string shape_text(const TensorInfo& tensor) {
 }
 
 bool says(const std::string& part) { return std::string(error_record().message).find(part) != std::string::npos; }
+
+// Calls see(node, weights) for each node of the operator in the graph that a case builds for contexts of n_place.
+template <class F>
+void each_node(const Case& c, int32_t n_place, int32_t op, F see) {
+    const MadeUpSource source(c);
+    const auto h = read_hparams(source);
+    REQUIRE(h);
+    const auto weights = Weights::match(source, *h, {});
+    INFO(c.name << ": " << error_record().message);
+    REQUIRE(weights);
+    DecoderOptions options;
+    options.bounds = {4, 2, 1, n_place};
+    const Graph graph = decoder_graph(*h, *weights, cache_groups(*h, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16), options);
+    const hearth_graph g = graph.view();
+    int n_seen = 0;
+    for (int32_t i = 0; i < g.n_node; ++i)
+        if (g.node[i].op == op) see(g.node[i], *weights), ++n_seen;
+    CHECK(n_seen >= h->n_layer);
+}
 
 }  // namespace
 
@@ -290,4 +322,31 @@ TEST_CASE("an unknown architecture is an error that names it and lists the suppo
     CHECK_FALSE(read_hparams(source));
     CHECK(says("'llama17'"));
     for (const Case& c : all) CHECK(says(std::string(c.name)));
+}
+
+TEST_CASE("the long rope factors serve contexts beyond the original length, the short ones those up to it") {
+    const Case phi{"phi3", Bias::none, {Slot::attn_qkv, Slot::rope_factors_long, Slot::rope_factors_short}};
+    for (int32_t n_place : {32, 64, 65, 1000})  // the original length is 64
+        each_node(phi, n_place, HEARTH_OP_ROPE, [&](const hearth_node& node, const Weights& weights) {
+            INFO("a context of " << n_place);
+            REQUIRE(node.weight[0] >= 0);
+            CHECK(node.weight[0] == weights.find(n_place > 64 ? Slot::rope_factors_long : Slot::rope_factors_short));
+        });
+}
+
+// Gemma 2 27B and Gemma 3 27B scale by the width of the model over the heads, their smaller sisters by the width of a head.
+TEST_CASE("attention is scaled by the head's width, in the biggest Gemma by the model's width over the heads") {
+    struct {
+        const char* name;
+        int64_t big;
+    } const rows[] = {{"gemma2", 46}, {"gemma3", 62}};
+    for (const auto& row : rows)
+        for (int64_t n_layer : {row.big - 1, row.big}) {
+            const Case c{row.name, Bias::none, {}, false, 0, {{"block_count", n_layer}, {"attention.key_length", int64_t{16}},
+                                                              {"attention.value_length", int64_t{16}}}};
+            const float width = n_layer == row.big ? 8 : 16;  // 32 over 4 heads, or the key's
+            each_node(c, 32, HEARTH_OP_ATTENTION, [&](const hearth_node& node, const Weights&) {
+                CHECK(node.p.attention.scale == 1.0f / std::sqrt(width));
+            });
+        }
 }

@@ -37,8 +37,9 @@ TEST_CASE("NORM agrees with the reference: kinds, weights, groups, strides, in p
             for (const int variant : {0, 1, 2, 3}) {
                 OpCase c(19);
                 const int32_t n_group = variant % 2 ? 3 : 1;
+                const float size = variant == 2 ? 3e-3f : 3;  // small rows: there epsilon is half of what stands below the root
                 const int32_t x = c.input({.n_group = n_group, .group_width = width, .group_gap = variant, .row_gap = 5},
-                                          normals(random, int64_t{19} * n_group * width, 3));
+                                          normals(random, int64_t{19} * n_group * width, size));
                 const int32_t y = variant == 3 ? x : c.output({.n_group = n_group, .group_width = width});
                 if (variant == 3) c.outputs.push_back(x);
                 const int64_t n_weight = variant == 1 ? int64_t{n_group} * width : width;

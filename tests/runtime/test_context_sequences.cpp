@@ -172,3 +172,23 @@ TEST_CASE("a window model answers right far beyond its window, in a pool of a fe
     check_close(test::decode(*context, tokens), test::decode(*whole, tokens));
     for (int32_t token : random_tokens(6, 2)) check_close(test::decode(*context, {token}), test::decode(*whole, {token}));
 }
+
+// Pages leave a window group between steps, so steps of one token meet every place where one may leave too early.
+TEST_CASE("a window model gives every token of a prompt the same logits one by one as all at once") {
+    const char* device = GENERATE("ref", "cpu");
+    const int64_t window = GENERATE(20, 33);
+    INFO(device << ", window " << window << ", HEARTH_TEST_SEED=" << seed());
+    const Loaded loaded = load_model(tiny_window(window), device);
+    const Ids tokens = random_tokens(110, 1);
+    ContextOptions options;
+    options.n_ctx = options.n_batch = options.n_output_max = 128;
+    const auto whole = loaded.context(options), single = loaded.context(options);
+    const std::vector<uint8_t> want(tokens.size(), 1);
+    Batch batch;
+    batch.n_token = static_cast<int32_t>(tokens.size());
+    batch.token = tokens.data();
+    batch.want_logits = want.data();
+    REQUIRE(whole->decode(batch));
+    for (std::size_t i = 0; i < tokens.size(); ++i)
+        check_close(test::decode(*single, {tokens[i]}), row(*whole, static_cast<int32_t>(i)));
+}

@@ -88,6 +88,21 @@ TEST_CASE("each cut keeps what its definition keeps") {
     }
 }
 
+// Four equal logits have p = 1/4 exactly, so that a threshold can be met to the last bit.
+TEST_CASE("a cut that is met exactly keeps what its definition says") {
+    const std::vector<float> equal(4, 0.5f);
+    const auto n_left = [&](const SamplerStage& stage) {
+        Sampler s = sampler({stage});
+        REQUIRE(s.sample(equal.data(), 4, 0));
+        return s.candidates().size();
+    };
+    CHECK(n_left({.kind = K::top_p, .cut = {0.5f, 0}}) == 2);           // stops where the sum reaches the value
+    CHECK(n_left({.kind = K::typical, .cut = {0.5f, 0}}) == 3);         // stops where the sum exceeds it
+    CHECK(n_left({.kind = K::min_p, .cut = {1, 0}}) == 4);              // keeps what is as likely as the best
+    CHECK(n_left({.kind = K::xtc, .xtc = {1, 0.25f, 0}}) == 1);         // a choice at the threshold is a top choice
+    CHECK(n_left({.kind = K::top_n_sigma, .cut = {1, 0}}) == 4);        // no deviation at all
+}
+
 TEST_CASE("temperature divides, dynamic temperature follows the entropy, smoothing its polynomial") {
     check_cut({.kind = K::temperature, .temperature = {0.6f, 0, 1, 0, 1}}, [](RefList& l) {
         for (Ref& r : l) r.logit /= 0.6f;
