@@ -19,16 +19,17 @@ fuzz_all() {
 if have clang++ "libFuzzer" && build fuzz hearth_fuzzers; then fuzz_all; fi
 
 if have valgrind "valgrind"; then
-    for program in build/bin/test_unit build/bin/test_format build/bin/test_text; do
-        [ -x "$program" ] || continue
-        step "valgrind $(basename "$program")" valgrind -q --error-exitcode=9 --leak-check=full \
-            --errors-for-leak-kinds=definite "$program" '~[slow]~[thread]'
+    for kind in unit graph text runtime; do
+        step "valgrind test_$kind" valgrind -q --error-exitcode=9 --leak-check=full \
+            --errors-for-leak-kinds=definite "build/bin/test_$kind" '~[thread]'
     done
 fi
 
 if have aarch64-linux-gnu-g++ "aarch64" && have qemu-aarch64 "aarch64"; then
-    if cmake/sysroot.sh arm64 build-aarch64/sysroot libpcre2-dev libpcre2-8-0 libutf8proc-dev; then
-        build aarch64 && QEMU_LD_PREFIX=/usr/aarch64-linux-gnu run_tests aarch64 -L '^(unit|quant|text)$'
+    if cmake/sysroot.sh arm64 build-aarch64/sysroot libpcre2-dev libutf8proc-dev libfmt-dev libeigen3-dev \
+        nlohmann-json3-dev "$(package_choose "libcatch2-dev|catch2")"; then
+        build aarch64 test_unit test_quant test_text test_ops test_golden &&
+            run_tests aarch64 -L '^(unit|quant|text|ops|golden)$'
     else
         note skipped "aarch64" "(no arm64 packages from this machine's mirror)"
     fi
