@@ -1,7 +1,7 @@
 # Third-party packages, found once. None of them appears in a public header or in what libhearth.so needs at run time.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
-find_package(fmt REQUIRED)
+find_path(HEARTH_FMT_INCLUDE fmt/format.h REQUIRED)  # its headers alone
 find_package(Eigen3 3.3 REQUIRED NO_MODULE)
 find_package(nlohmann_json 3.9 REQUIRED)
 

@@ -10,7 +10,8 @@
 
 namespace hearth::os {
 
-int64_t now_ns();  // monotonic
+int64_t now_ns();         // monotonic
+int64_t local_seconds();  // what a wall clock here shows, as seconds since the first moment of 1970 by that clock
 
 // Fails with `what: sentence of the system (number)` and the number as subcode; name is a path or another subject.
 Failure fail_system(Code code, std::string_view name, const char* what, int error);

@@ -25,6 +25,12 @@ int64_t now_ns() {
     return int64_t{t.tv_sec} * 1000000000 + t.tv_nsec;
 }
 
+int64_t local_seconds() {
+    const std::time_t now = std::time(nullptr);
+    std::tm local{};
+    return localtime_r(&now, &local) ? now + local.tm_gmtoff : now;
+}
+
 Failure fail_system(Code code, std::string_view name, const char* what, int error) {
     const std::string sentence = std::generic_category().message(error);
     Failure failure = fail(code, "{}: {}: {}", name, what, sentence);

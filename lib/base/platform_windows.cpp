@@ -41,6 +41,15 @@ int64_t now_ns() {
     return whole * 1000000000 + rest * 1000000000 / per_second.QuadPart;
 }
 
+int64_t local_seconds() {
+    SYSTEMTIME local;
+    FILETIME since_1601;  // in 100 ns
+    GetLocalTime(&local);
+    if (!SystemTimeToFileTime(&local, &since_1601)) return 0;
+    const uint64_t ticks = uint64_t{since_1601.dwHighDateTime} << 32 | since_1601.dwLowDateTime;
+    return static_cast<int64_t>(ticks / 10000000) - 11644473600;
+}
+
 Failure fail_system(Code code, std::string_view name, const char* what, int error) {
     const std::string sentence = std::system_category().message(error);
     Failure failure = fail(code, "{}: {}: {}", name, what, sentence);

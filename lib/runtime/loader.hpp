@@ -35,7 +35,6 @@ class WeightLoader {
     const Weights* weights_ = nullptr;
     const std::vector<hearth_layout>* layouts_ = nullptr;
     const std::vector<hearth_place>* places_ = nullptr;
-    const std::function<bool(const LoadProgress&)>* progress_ = nullptr;
     std::vector<Chunk> chunks_;
     std::size_t first_ = 0;                    // chunk of part 0 of the batch under way
     std::vector<std::vector<std::byte>> staging_;  // [n_thread]

@@ -1,9 +1,7 @@
 // Renders chat templates and probes what they can do.
 #include "text/chat.hpp"
 
-#include <chrono>
-#include <ctime>
-
+#include "base/platform.hpp"
 #include "text/jinja/format.hpp"
 #include "text/jinja/program.hpp"
 #include "text/jinja/unicode.hpp"
@@ -12,21 +10,6 @@
 
 namespace hearth {
 
-namespace {
-
-int64_t local_now() {
-    const std::time_t now = std::time(nullptr);
-    std::tm local{};
-    if (!localtime_r(&now, &local)) return now;
-    const std::chrono::year_month_day date{std::chrono::year(local.tm_year + 1900),
-                                           std::chrono::month(static_cast<unsigned>(local.tm_mon + 1)),
-                                           std::chrono::day(static_cast<unsigned>(local.tm_mday))};
-    const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-    return days * 86400 + local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec;
-}
-
-}  // namespace
-
 Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string_view name) {
     HEARTH_TRY(auto program, jinja::compile(source, name));
     return ChatTemplate(std::make_shared<const jinja::Program>(std::move(program)));
@@ -34,7 +17,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string_vi
 
 Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& messages,
                                          const ChatOptions& options) const {
-    jinja::Vm vm(*program_, {}, options.now ? *options.now : local_now());
+    jinja::Vm vm(*program_, {}, options.now ? *options.now : os::local_seconds());
     jinja::Heap& heap = vm.heap;
     auto* context = new jinja::Dict(heap);
     const jinja::Value keep(context);
@@ -55,7 +38,7 @@ Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& message
 }
 
 Result<std::string> ChatTemplate::render_json(std::string_view context, std::optional<int64_t> now) const {
-    jinja::Vm vm(*program_, {}, now ? *now : local_now());
+    jinja::Vm vm(*program_, {}, now ? *now : os::local_seconds());
     HEARTH_TRY(const jinja::Value value, jinja::parse_json(vm.heap, context, "template context"));
     if (!value.is(jinja::Type::dict))
         return fail(Code::invalid_argument, "the template context must be a JSON object");
