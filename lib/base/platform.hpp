@@ -47,6 +47,8 @@ uint64_t process_id();
 // Zeroed pages of our own, aligned to `align` (a power of two), every one touched; nullptr = not to be had.
 std::byte* reserve_pages(std::size_t n, std::size_t align);
 void release_pages(std::byte* data, std::size_t n);
+// Reserved pages stay but can (not) be read and written: touching them is then a fault. False = refused, nothing changed.
+bool protect_pages(std::byte* data, std::size_t n, bool accessible);
 
 // Bytes that the system, its containers and its limits still allow; 0 = unknown, never 0 when known.
 // `root` stands before /proc and /sys, for tests.

@@ -170,6 +170,10 @@ void release_pages(std::byte* data, std::size_t n) {
     if (data) ::munmap(data, round_up(n, page_bytes()));
 }
 
+bool protect_pages(std::byte* data, std::size_t n, bool accessible) {
+    return ::mprotect(data, n, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+}
+
 namespace {
 
 struct ThreadStart {

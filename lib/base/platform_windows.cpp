@@ -166,6 +166,11 @@ void release_pages(std::byte* data, std::size_t) {
     if (data) VirtualFree(data, 0, MEM_RELEASE);
 }
 
+bool protect_pages(std::byte* data, std::size_t n, bool accessible) {
+    DWORD before = 0;
+    return VirtualProtect(data, n, accessible ? PAGE_READWRITE : PAGE_NOACCESS, &before) != 0;
+}
+
 namespace {
 
 struct ThreadStart {

@@ -8,6 +8,7 @@
 // The built-in backends; their folders are not included by anybody.
 extern "C" const hearth_backend* hearth_backend_cpu(void);
 extern "C" const hearth_backend* hearth_backend_ref(void);
+extern "C" const hearth_backend* hearth_backend_sim(void);
 
 namespace hearth {
 
@@ -75,7 +76,7 @@ int64_t Runtime::host_parallel(void* user, int64_t n_part, void (*fn)(void*, int
 void Runtime::host_burst(void* user, int32_t on) { static_cast<Runtime*>(user)->pool_->burst(on != 0); }
 
 std::vector<const hearth_backend*> Runtime::backends() const {
-    std::vector<const hearth_backend*> all = {hearth_backend_cpu(), hearth_backend_ref()};
+    std::vector<const hearth_backend*> all = {hearth_backend_cpu(), hearth_backend_ref(), hearth_backend_sim()};
     all.insert(all.end(), options_.extra_backends.begin(), options_.extra_backends.end());
     return all;
 }

@@ -13,6 +13,7 @@
 
 extern "C" const hearth_backend* hearth_backend_cpu(void);
 extern "C" const hearth_backend* hearth_backend_ref(void);
+extern "C" const hearth_backend* hearth_backend_sim(void);
 
 namespace hearth::test {
 
@@ -93,7 +94,7 @@ struct Candidate {
     std::string level;
     Outcome run(const OpCase& test, const RunStyle& style = {}) const;
 };
-std::vector<Candidate> cpu_levels();  // those that this machine can run
+std::vector<Candidate> cpu_levels();  // those that this machine can run, and the sim backend at the first of them
 std::vector<Candidate> all_backends();
 
 // Fails the running test unless |got[i] - want[i]| <= bound(i) for all i; says where and by how much.

@@ -1,0 +1,27 @@
+// What a simulated device is made like: the text "2x4GiB;link=8GB/s;fail=3" as numbers.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace hearth::sim {
+
+constexpr int32_t kMaxDevices = 16;
+
+struct Options {
+    int32_t n_device = 1;
+    uint64_t total_bytes = uint64_t{1} << 30;  // of each device
+    uint64_t free_bytes = 0;                   // of each device when opened; parse_options() sets it
+    double link_bytes_per_second = 0;          // of uploads, downloads and copies; 0 = as fast as memory
+    double latency_ns = 0;                     // of each of them
+    double compute = 1;                        // speed of runs, as a fraction of what the CPU does
+    uint64_t fail_at = 0;                      // this allocation (counted from 1) fails once; 0 = none
+};
+
+// Words separated by ';' in any order, none twice: [<devices>x]<size>, link=<rate>, latency=<time>, compute=<fraction>,
+// free=<size>, fail=<number>. Empty text: the defaults above.
+Result<Options> parse_options(std::string_view text);
+
+}  // namespace hearth::sim
