@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "base/byte_size.hpp"
 #include "base/closest.hpp"
 
 namespace hearth::sim {
@@ -17,11 +18,9 @@ struct Unit {
     std::string_view name;
     double factor;
 };
-constexpr Unit kSizes[] = {{"", 1}, {"B", 1}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
-constexpr Unit kRates[] = {{"B/s", 1}, {"KB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}};
 constexpr Unit kTimes[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}};
 constexpr Unit kPlain[] = {{"", 1}};
-constexpr double kMaxNumber = 0x1p50;  // doubles hold every integer up to here; of bytes it is a PiB
+constexpr double kMaxNumber = 0x1p50;  // doubles hold every integer up to here
 
 bool digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -42,10 +41,17 @@ bool read_number(std::string_view text, std::span<const Unit> units, double* out
     return false;
 }
 
-bool read_whole(std::string_view text, std::span<const Unit> units, uint64_t* out) {
+bool read_count(std::string_view text, uint64_t* out) {
     double value = 0;
-    if (!read_number(text, units, &value) || value < 1 || value != std::floor(value)) return false;
+    if (!read_number(text, kPlain, &value) || value < 1 || value != std::floor(value)) return false;
     *out = static_cast<uint64_t>(value);
+    return true;
+}
+
+bool read_size(std::string_view text, uint64_t* out) {
+    const Result<uint64_t> bytes = parse_byte_size(text, "the size");
+    if (!bytes || *bytes == 0) return false;
+    *out = *bytes;
     return true;
 }
 
@@ -53,22 +59,27 @@ bool read_whole(std::string_view text, std::span<const Unit> units, uint64_t* ou
 bool read_devices(Options& o, std::string_view text) {
     uint64_t n = 1;
     if (const std::size_t x = text.find('x'); x != std::string_view::npos) {
-        if (!read_whole(text.substr(0, x), kPlain, &n) || n > uint64_t{kMaxDevices}) return false;
+        if (!read_count(text.substr(0, x), &n) || n > uint64_t{kMaxDevices}) return false;
         text.remove_prefix(x + 1);
     }
     o.n_device = static_cast<int32_t>(n);
-    return read_whole(text, kSizes, &o.total_bytes);
+    return read_size(text, &o.total_bytes);
 }
 
 bool read_link(Options& o, std::string_view text) {
-    return read_number(text, kRates, &o.link_bytes_per_second) && o.link_bytes_per_second >= 1;
+    constexpr std::string_view kPerSecond = "/s";
+    uint64_t bytes = 0;
+    if (text.size() < kPerSecond.size() || text.substr(text.size() - kPerSecond.size()) != kPerSecond) return false;
+    if (!read_size(text.substr(0, text.size() - kPerSecond.size()), &bytes)) return false;
+    o.link_bytes_per_second = static_cast<double>(bytes);
+    return true;
 }
 bool read_latency(Options& o, std::string_view text) { return read_number(text, kTimes, &o.latency_ns); }
 bool read_compute(Options& o, std::string_view text) {
     return read_number(text, kPlain, &o.compute) && o.compute >= 0.001 && o.compute <= 1;
 }
-bool read_free(Options& o, std::string_view text) { return read_whole(text, kSizes, &o.free_bytes); }
-bool read_fail(Options& o, std::string_view text) { return read_whole(text, kPlain, &o.fail_at); }
+bool read_free(Options& o, std::string_view text) { return read_size(text, &o.free_bytes); }
+bool read_fail(Options& o, std::string_view text) { return read_count(text, &o.fail_at); }
 
 struct Word {
     std::string_view name, wanted;  // the name is empty for the word without '='
@@ -88,20 +99,20 @@ Status unknown(std::string_view word, std::string_view name) {
     std::string_view names[kWordCount - 1];
     for (std::size_t i = 1; i < kWordCount; ++i) names[i - 1] = kWords[i].name;
     return fail(Code::invalid_argument,
-                "unknown word '{}' in the options of a sim device{}; known are a size (4GiB, 2x512MiB), link=, latency=, "
-                "compute=, free= and fail=, separated by ';'",
+                "unknown word '{}' in the options of a sim device{}; known are a size (4GiB, 2x512MiB) as the first word, "
+                "link=, latency=, compute=, free= and fail=, separated by ';'",
                 word, did_you_mean(name, names));
 }
 
-Status read_word(Options& options, bool (&seen)[kWordCount], std::string_view word) {
+Status read_word(Options& options, bool (&seen)[kWordCount], bool first, std::string_view word) {
     const std::size_t equals = std::min(word.find('='), word.size());
     const bool bare = equals == word.size();
     const std::string_view name = bare ? std::string_view() : word.substr(0, equals);
     const std::string_view value = bare ? word : word.substr(equals + 1);
-    if (bare ? !digit(word.empty() ? 'x' : word[0]) : name.empty()) return unknown(word, word.substr(0, equals));
+    if (bare ? !first || word.empty() || !digit(word[0]) : name.empty()) return unknown(word, word.substr(0, equals));
     for (std::size_t i = 0; i < kWordCount; ++i) {
         if (kWords[i].name != name) continue;
-        if (seen[i]) return fail(Code::invalid_argument, "'{}' comes twice in the options of a sim device", bare ? word : name);
+        if (seen[i]) return fail(Code::invalid_argument, "'{}' comes twice in the options of a sim device", name);
         seen[i] = true;
         if (!kWords[i].read(options, value))
             return fail(Code::invalid_argument, "'{}' in the options of a sim device: expected {}", word, kWords[i].wanted);
@@ -115,11 +126,10 @@ Status read_word(Options& options, bool (&seen)[kWordCount], std::string_view wo
 Result<Options> parse_options(std::string_view text) {
     Options options;
     bool seen[kWordCount] = {};
-    while (!text.empty()) {
-        const std::size_t end = std::min(text.find(';'), text.size());
-        HEARTH_CHECK(read_word(options, seen, text.substr(0, end)));
-        if (end + 1 == text.size()) return unknown("", "").failure();  // a ';' with nothing behind it
-        text.remove_prefix(std::min(end + 1, text.size()));
+    for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
+        const std::size_t end = std::min(text.find(';', begin), text.size());
+        HEARTH_CHECK(read_word(options, seen, begin == 0, text.substr(begin, end - begin)));
+        begin = end + 1;
     }
     if (options.free_bytes == 0) options.free_bytes = options.total_bytes;
     if (options.free_bytes > options.total_bytes)

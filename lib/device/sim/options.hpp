@@ -20,8 +20,8 @@ struct Options {
     uint64_t fail_at = 0;                      // this allocation (counted from 1) fails once; 0 = none
 };
 
-// Words separated by ';' in any order, none twice: [<devices>x]<size>, link=<rate>, latency=<time>, compute=<fraction>,
-// free=<size>, fail=<number>. Empty text: the defaults above.
+// Words separated by ';': [<devices>x]<size>, which may only stand first, then in any order and none twice link=<size>/s,
+// latency=<time>, compute=<fraction>, free=<size>, fail=<number>. Empty text: the defaults above.
 Result<Options> parse_options(std::string_view text);
 
 }  // namespace hearth::sim

@@ -78,6 +78,7 @@ void send(Device& d, uint64_t bytes) {
     double needed = d.options.latency_ns;
     if (d.options.link_bytes_per_second > 0) needed += static_cast<double>(bytes) * 1e9 / d.options.link_bytes_per_second;
     if (needed == 0) return;
+    needed = std::min(needed, 0x1p50);  // half a month: sums fit 64 bits
     int64_t end = 0;
     {
         std::lock_guard lock(d.link_mutex);
@@ -301,9 +302,12 @@ int32_t sim_run(hearth_device* device, hearth_program* program, const hearth_run
     return guard(fault, [&]() -> Result<int32_t> {
         Device& d = device_of(device);
         const int64_t begin = os::now_ns();
-        Inside access(d.memory);
-        HEARTH_CHECK(access.enter(program_of(program).blocks));
-        const int32_t code = cpu().run(d.inner, program_of(program).inner, args, options, cursor, fault);
+        int32_t code = 0;
+        {
+            Inside access(d.memory);
+            HEARTH_CHECK(access.enter(program_of(program).blocks));
+            code = cpu().run(d.inner, program_of(program).inner, args, options, cursor, fault);
+        }
         if (code >= 0) ++d.n_run;
         if (d.options.compute < 1)
             wait_until(begin + static_cast<int64_t>(static_cast<double>(os::now_ns() - begin) / d.options.compute));
