@@ -57,7 +57,7 @@ hearth_model_info model_info(const Model& model) {
     info.weight_bytes = model.weight_bytes();
     fill_text(info.architecture, model.architecture());
     fill_text(info.description, model.description());
-    if (model.loaded()) fill_text(info.device, model.device().spec());
+    if (model.loaded()) fill_text(info.device, model.placement().devices[0]->spec());
     info.has_vocab = model.vocab() != nullptr;
     info.has_chat_template = !model.chat_template().empty();
     return info;
@@ -233,10 +233,10 @@ hearth_status hearth_plan_make(hearth_runtime* runtime, const hearth_source* sou
         hearth_plan_info info{};
         info.fits = plan.fits;
         info.weight_bytes = plan.weight_bytes;
-        info.cache_bytes = plan.context.cache_bytes;
-        info.activation_bytes = plan.context.arena_bytes;
-        info.scratch_bytes = plan.context.scratch_bytes;
-        info.output_bytes = plan.context.output_bytes;
+        info.cache_bytes = plan.context.sum().cache_bytes;
+        info.activation_bytes = plan.context.sum().arena_bytes;
+        info.scratch_bytes = plan.context.sum().scratch_bytes;
+        info.output_bytes = plan.context.output_bytes + plan.context.staging_bytes;
         info.total_bytes = plan.total_bytes;
         info.available_bytes = plan.available_bytes;
         info.reserve_bytes = plan.reserve_bytes;

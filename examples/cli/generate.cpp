@@ -103,9 +103,9 @@ Result<Answer> Generator::answer(std::span<const int32_t> prompt, int32_t n_pred
         const bool last = n_predict > 0 && std::ssize(answer.tokens) + 1 >= n_predict;
         more = next(answer, last, guard);
     }
-    if (const auto rest = detokenizer_.flush()) {
-        answer.text += *rest;
-        std::cout << *rest << std::flush;
+    if (const auto tail = detokenizer_.flush()) {
+        answer.text += *tail;
+        std::cout << *tail << std::flush;
     }
     answer.seconds = seconds_since(generated);
     answer.interrupted = guard.interrupted();

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
-#include <utility>
 
 namespace hearth {
 
@@ -20,9 +18,8 @@ Value Graph::value(int32_t rows, int32_t n_group, int32_t group_width, int32_t r
     const int64_t width = int64_t{n_group} * group_width;
     const int64_t n_row = int64_t{rows == HEARTH_ROWS_TOKEN ? bounds_.n_token : bounds_.n_output} * row_factor;
     buffer_of_.push_back(static_cast<int32_t>(buffers_.size()));
-    BufferInfo buffer;
-    buffer.bytes = align_up(n_row * width * 4);
-    buffers_.push_back(buffer);
+    buffers_.push_back({align_up(n_row * width * 4), -1, -1, 0});
+    rows_.push_back({rows, row_factor, width});
     values_.push_back({rows, row_factor, n_group, group_width, width, group_width, 0});
     return {static_cast<int32_t>(values_.size()) - 1};
 }
@@ -49,7 +46,7 @@ Value Graph::regroup(Value base, int32_t n_group) {
 
 void Graph::note_use(int32_t value_index, int32_t node_index) {
     if (value_index < 0) return;
-    BufferInfo& buffer = buffers_[static_cast<std::size_t>(buffer_of(value_index))];
+    ArenaBuffer& buffer = buffers_[static_cast<std::size_t>(buffer_of(value_index))];
     if (buffer.first < 0) buffer.first = node_index;
     buffer.last = node_index;
 }
@@ -69,34 +66,19 @@ hearth_node& Graph::node(const NodeSpec& spec) {
     const auto index = static_cast<int32_t>(nodes_.size());
     for (int32_t v : n.in) note_use(v, index);
     for (int32_t v : n.out) note_use(v, index);
+    layer_of_.push_back(layer_);
     return nodes_.emplace_back(n);
 }
 
-// Largest buffers first, each at the lowest offset where no buffer alive at the same time lies.
+int64_t Graph::buffer_bytes(int32_t buffer, int32_t n_token, int32_t n_output) const {
+    const Rows& r = rows_[static_cast<std::size_t>(buffer)];
+    return 4 * int64_t{r.kind == HEARTH_ROWS_TOKEN ? n_token : n_output} * r.factor * r.width;
+}
+
 void Graph::finish(Value result) {
     result_ = result.index;
     buffers_[static_cast<std::size_t>(buffer_of(result.index))].last = static_cast<int32_t>(nodes_.size());
-    std::vector<std::size_t> order(buffers_.size()), placed;
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
-    for (std::size_t index : order) {
-        BufferInfo& buffer = buffers_[index];
-        std::vector<std::pair<int64_t, int64_t>> taken;
-        for (std::size_t other : placed) {
-            const BufferInfo& o = buffers_[other];
-            if (o.first <= buffer.last && buffer.first <= o.last) taken.emplace_back(o.offset, o.offset + o.bytes);
-        }
-        std::sort(taken.begin(), taken.end());
-        int64_t offset = 0;
-        for (auto [begin, end] : taken) {
-            if (offset + buffer.bytes <= begin) break;
-            offset = std::max(offset, end);
-        }
-        buffer.offset = offset;
-        placed.push_back(index);
-        arena_bytes_ = std::max(arena_bytes_, offset + buffer.bytes);
-    }
+    arena_bytes_ = plan_arena(buffers_);
     for (std::size_t i = 0; i < values_.size(); ++i)
         values_[i].offset += buffers_[static_cast<std::size_t>(buffer_of_[i])].offset;
 }

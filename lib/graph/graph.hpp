@@ -3,6 +3,8 @@
 
 #include <hearth/backend.h>
 
+#include "graph/arena.hpp"
+
 #include <deque>
 #include <initializer_list>
 #include <string>
@@ -61,10 +63,20 @@ class Graph {
     // Which buffer a value is a view of (for the printer and the tests).
     int32_t buffer_of(int32_t value_index) const { return buffer_of_[static_cast<std::size_t>(value_index)]; }
 
+    // Nodes from here on belong to this layer: -1 = before the first (the embedding), n_layer = the output.
+    void set_layer(int32_t layer) { layer_ = layer; }
+    int32_t layer_of(std::size_t node_index) const { return layer_of_[node_index]; }
+
+    int32_t n_buffer() const { return static_cast<int32_t>(buffers_.size()); }
+    int64_t buffer_offset(int32_t buffer) const { return buffers_[static_cast<std::size_t>(buffer)].offset; }
+    int64_t buffer_bytes(int32_t buffer) const { return buffers_[static_cast<std::size_t>(buffer)].bytes; }
+    // Of the rows that a run of these counts has.
+    int64_t buffer_bytes(int32_t buffer, int32_t n_token, int32_t n_output) const;
+
   private:
-    struct BufferInfo {
-        int64_t bytes = 0, offset = 0;
-        int32_t first = -1, last = -1;  // nodes that touch it
+    struct Rows {
+        int32_t kind, factor;  // HEARTH_ROWS_*, rows per token or output
+        int64_t width;
     };
     void note_use(int32_t value_index, int32_t node_index);
 
@@ -74,7 +86,10 @@ class Graph {
     std::vector<hearth_value> values_;
     std::vector<hearth_node> nodes_;
     std::vector<int32_t> buffer_of_;  // [n_value]
-    std::vector<BufferInfo> buffers_;
+    std::vector<ArenaBuffer> buffers_;
+    std::vector<Rows> rows_;         // [n_buffer]
+    std::vector<int32_t> layer_of_;  // [n_node]
+    int32_t layer_ = -1;
     std::deque<std::string> labels_;  // a deque: addresses stay valid
     int32_t result_ = -1;
     int64_t arena_bytes_ = 0;

@@ -85,10 +85,12 @@ Graph decoder_graph(const Hparams& h, const Weights& weights, const CacheGroups&
         g.node({HEARTH_OP_ADD_POSITION, {x}, {x}, {model.weight(Slot::position_embd)}, "positions"});
     for (int32_t i = 0; i < h.n_layer; ++i) {
         const Layer layer{g, h, weights, caches, options, i};
+        g.set_layer(i);
         half_layer(layer, x, Slot::attn_norm, Slot::attn_post_norm, "attn_norm", "attn_post_norm", mix);
         if (i == h.n_layer - 1) x = select_outputs(model, x);
         half_layer(layer, x, Slot::ffn_norm, Slot::ffn_post_norm, "ffn_norm", "ffn_post_norm", feed_forward);
     }
+    g.set_layer(h.n_layer);
     const Value last = model.norm("output_norm", Slot::output_norm, x);
     const Value logits = model.linear("output", Slot::output, last, {}, h.logit_scale);
     if (h.logit_softcap != 0)

@@ -31,20 +31,24 @@ int32_t cache_units(const hearth_cache& cache, const CacheSizes& sizes) {
     return static_cast<int32_t>(std::min<int64_t>(whole, kept * sizes.n_seq));
 }
 
-Result<Cache> Cache::make(Device& device, const CacheGroups& groups, const CacheSizes& sizes) {
+Result<Cache> Cache::make(const std::vector<Device*>& devices, const SplitGraph& graph, const CacheSizes& sizes) {
     Cache cache;
-    cache.device_ = &device;
     cache.sizes_ = sizes;
     cache.sequences_.resize(static_cast<std::size_t>(sizes.n_seq));
-    for (const hearth_cache& desc : groups.groups) {
-        HEARTH_TRY(const uint64_t unit_bytes, device.page_bytes(desc));
+    for (std::size_t g = 0; g < graph.graph().caches().size(); ++g) {
+        const hearth_cache& desc = graph.graph().caches()[g];
         const int32_t n_unit = cache_units(desc, sizes);
         const auto n_seq = static_cast<std::size_t>(sizes.n_seq);
-        Group group{desc, {}, unit_bytes, PagePool(n_unit),
-                    PageTable(sizes.n_seq, recurrent(desc) ? 0 : pages_for(sizes.n_place)),
-                    std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1),
-                    std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1)};
-        HEARTH_TRY(group.pool, device.alloc(unit_bytes * static_cast<uint64_t>(n_unit), "KV cache"));
+        Group group{desc, {}, PagePool(n_unit), PageTable(sizes.n_seq, recurrent(desc) ? 0 : pages_for(sizes.n_place)),
+                    std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1), std::vector<int32_t>(recurrent(desc) ? n_seq : 0, -1)};
+        for (int32_t d = 0; d < graph.n_device(); ++d) {
+            const hearth_cache& held = graph.caches(d)[g];
+            if (held.n_layer == 0) continue;
+            Device& device = *devices[static_cast<std::size_t>(d)];
+            HEARTH_TRY(const uint64_t unit_bytes, device.page_bytes(held));
+            HEARTH_TRY(DeviceBuffer buffer, device.alloc(unit_bytes * static_cast<uint64_t>(n_unit), "KV cache"));
+            group.pools.push_back({&device, d, held, graph.cache_layers(d)[g], unit_bytes, std::move(buffer)});
+        }
         cache.groups_.push_back(std::move(group));
     }
     cache.views_.resize(cache.groups_.size());
@@ -149,15 +153,45 @@ const std::vector<hearth_cache_view>& Cache::views() {
     return views_;
 }
 
-std::vector<hearth_place> Cache::places() const {
-    std::vector<hearth_place> places;
-    for (const Group& g : groups_) places.push_back(g.pool.at(0));
+std::vector<hearth_place> Cache::places(int32_t device) const {
+    std::vector<hearth_place> places(groups_.size());
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+        for (const Pool& pool : groups_[g].pools)
+            if (pool.device_index == device) places[g] = pool.buffer.at(0);
     return places;
 }
 
-Status Cache::copy_unit(Group& group, int32_t from, int32_t to) {
-    return device_->copy(group.pool.at(group.unit_bytes * static_cast<uint64_t>(from)),
-                         group.pool.at(group.unit_bytes * static_cast<uint64_t>(to)), group.unit_bytes);
+Status Cache::copy_unit(const Group& group, int32_t from, int32_t to) {
+    for (const Pool& pool : group.pools)
+        HEARTH_CHECK(pool.device->copy(pool.buffer.at(pool.unit_bytes * static_cast<uint64_t>(from)),
+                                       pool.buffer.at(pool.unit_bytes * static_cast<uint64_t>(to)), pool.unit_bytes));
+    return {};
+}
+
+namespace {
+
+// f(pool, the layer's number in it) for the pool that holds a layer of the group.
+template <class F>
+Status with_layer(const Cache::Group& group, int32_t layer, F f) {
+    for (const Cache::Pool& pool : group.pools) {
+        const auto found = std::find(pool.layers.begin(), pool.layers.end(), layer);
+        if (found != pool.layers.end()) return f(pool, static_cast<int32_t>(found - pool.layers.begin()));
+    }
+    return fail(Code::internal, "no device holds layer {} of a cache group", layer);
+}
+
+}  // namespace
+
+Status Cache::export_layer(const Group& group, int32_t unit, int32_t layer, std::byte* k, std::byte* v) {
+    return with_layer(group, layer, [&](const Pool& pool, int32_t local) {
+        return pool.device->export_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+    });
+}
+
+Status Cache::import_layer(const Group& group, int32_t unit, int32_t layer, const std::byte* k, const std::byte* v) {
+    return with_layer(group, layer, [&](const Pool& pool, int32_t local) {
+        return pool.device->import_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+    });
 }
 
 void Cache::drop_pages(Group& group, int32_t seq, int32_t begin, int32_t end) {

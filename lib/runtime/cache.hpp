@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "model/cache_groups.hpp"
+#include "graph/split.hpp"
 #include "runtime/device.hpp"
 #include "runtime/pages.hpp"
 
@@ -38,7 +38,8 @@ struct Sequence {
 // All changes of one step are staged: commit() makes them visible, abandon() takes them back.
 class Cache {
   public:
-    static Result<Cache> make(Device& device, const CacheGroups& groups, const CacheSizes& sizes);
+    // The groups and who holds which of their layers are those of the graph; device d of it is devices[d].
+    static Result<Cache> make(const std::vector<Device*>& devices, const SplitGraph& graph, const CacheSizes& sizes);
 
     const std::vector<Sequence>& sequences() const { return sequences_; }
     const Sequence& sequence(int32_t seq) const { return sequences_[static_cast<std::size_t>(seq)]; }
@@ -52,8 +53,8 @@ class Cache {
 
     // What the run of a step sees; valid until the cache changes.
     const std::vector<hearth_cache_view>& views();
-    // Where each group's pool lives.
-    std::vector<hearth_place> places() const;
+    // Where each group's pool on a device of the graph is; without buffer where it has none of the group's layers.
+    std::vector<hearth_place> places(int32_t device) const;
 
     void clear(int32_t seq);
     // dst becomes a copy of the first n_place tokens of src, sharing pages.
@@ -66,18 +67,28 @@ class Cache {
     Status own(int32_t seq, int32_t begin, int32_t end);
     void shift_positions(int32_t seq, int32_t begin, int32_t end, int32_t delta);
 
+    // The layers of a group that one device holds. Pages have the same numbers on all devices.
+    struct Pool {
+        Device* device;
+        int32_t device_index;
+        hearth_cache desc;            // with the number of these layers
+        std::vector<int32_t> layers;  // in the group
+        uint64_t unit_bytes;
+        DeviceBuffer buffer;
+    };
     // Group-wise access for state files and key rotation.
     struct Group {
         hearth_cache desc;
-        DeviceBuffer pool;
-        uint64_t unit_bytes;
+        std::vector<Pool> pools;
         PagePool units;
         PageTable table;            // paged kinds
         std::vector<int32_t> slot;  // recurrent: [n_seq] slot of each sequence, -1 = zeros
         std::vector<int32_t> next_slot;  // recurrent: [n_seq] slot that the step writes, -1 = none staged
     };
     std::vector<Group>& groups() { return groups_; }
-    Device& device() { return *device_; }
+    // A layer of a page as plain rows, or of a state slot (all in k), out of and into the device that holds it.
+    static Status export_layer(const Group& group, int32_t unit, int32_t layer, std::byte* k, std::byte* v);
+    static Status import_layer(const Group& group, int32_t unit, int32_t layer, const std::byte* k, const std::byte* v);
     // Makes a sequence of n tokens with fresh pages and slots (their content is imported next).
     Status restore(int32_t seq, const std::vector<int32_t>& pos, const std::vector<int32_t>& first_page);
 
@@ -91,13 +102,12 @@ class Cache {
     Status stage_slot(int32_t group, int32_t seq);
     void drop_pages(Group& group, int32_t seq, int32_t begin, int32_t end);
     void drop_outside_window(Group& group, int32_t seq);
-    Status copy_unit(Group& group, int32_t from, int32_t to);
+    static Status copy_unit(const Group& group, int32_t from, int32_t to);
     Status move_places(Group& group, int32_t seq, int32_t begin, int32_t end);
     Status check_window(int32_t seq, int32_t n_place);
     static int32_t n_available(Group& group, int32_t seq);
     Failure full(int32_t seq, int32_t n) const;
 
-    Device* device_ = nullptr;
     CacheSizes sizes_;
     std::vector<Group> groups_;
     std::vector<Sequence> sequences_;

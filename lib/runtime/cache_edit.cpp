@@ -124,18 +124,17 @@ Status Cache::move_places(Group& group, int32_t seq, int32_t begin, int32_t end)
         int32_t loaded = -1;
         for (int32_t logical = begin / kPage; logical < pages_for(n_new); ++logical) {
             const int32_t page = group.table.at(seq, logical);
-            HEARTH_CHECK(device_->export_page(group.desc, group.pool.at(0), page, layer, to.k.data(), to.v.data()));
+            HEARTH_CHECK(export_layer(group, page, layer, to.k.data(), to.v.data()));
             for (int32_t place = std::max(begin, logical * kPage); place < std::min(n_new, (logical + 1) * kPage); ++place) {
                 const int32_t source = place + end - begin;
                 if (loaded != source / kPage) {
                     loaded = source / kPage;
-                    HEARTH_CHECK(device_->export_page(group.desc, group.pool.at(0), group.table.at(seq, loaded), layer,
-                                                      from.k.data(), from.v.data()));
+                    HEARTH_CHECK(export_layer(group, group.table.at(seq, loaded), layer, from.k.data(), from.v.data()));
                 }
                 copy_row(from.k, source % kPage, to.k, place % kPage);
                 copy_row(from.v, source % kPage, to.v, place % kPage);
             }
-            HEARTH_CHECK(device_->import_page(group.desc, group.pool.at(0), page, layer, to.k.data(), to.v.data()));
+            HEARTH_CHECK(import_layer(group, page, layer, to.k.data(), to.v.data()));
         }
     }
     return {};

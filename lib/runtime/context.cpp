@@ -1,4 +1,4 @@
-// Making a context: the graphs of its buckets, what they take, and where they live.
+// Making a context: the graphs of its buckets, what they take of each device, and where they live.
 #include "runtime/context.hpp"
 
 #include <algorithm>
@@ -30,28 +30,47 @@ Result<ContextOptions> complete(const Model& model, ContextOptions o) {
 CacheSizes sizes_of(const ContextOptions& o) { return {o.n_seq_max, o.n_ctx, o.n_batch}; }
 
 // A small bucket for steps of one token per sequence, and one for everything else; both use one arena.
-std::vector<Graph> bucket_graphs(const Model& model, const CacheGroups& groups, const ContextOptions& o) {
-    std::vector<Graph> graphs;
-    for (int32_t n_token : {o.n_seq_max, o.n_batch}) {
-        if (!graphs.empty() && n_token <= graphs.back().view().n_token) continue;
+std::vector<SplitGraph> bucket_graphs(const Model& model, const Placement& placement, const ContextOptions& o) {
+    const CacheGroups groups = cache_groups(model.hparams(), o.k_type, o.v_type);
+    std::vector<SplitGraph> graphs;
+    for (const int32_t n_token : {o.n_seq_max, o.n_batch}) {
+        if (!graphs.empty() && n_token <= graphs.back().graph().view().n_token) continue;
         const int32_t n = std::min(n_token, o.n_batch);
-        DecoderOptions decoder{{n, std::min(n, o.n_output_max), o.n_seq_max, o.n_ctx}, o.rope};
-        graphs.push_back(decoder_graph(model.hparams(), model.weights(), groups, decoder));
+        const DecoderOptions decoder{{n, std::min(n, o.n_output_max), o.n_seq_max, o.n_ctx}, o.rope};
+        Graph graph = decoder_graph(model.hparams(), model.weights(), groups, decoder);
+        const std::vector<int32_t> devices = placement.of_nodes(graph);
+        graphs.emplace_back(std::move(graph), devices, placement.n_device());
     }
     return graphs;
 }
 
-Result<ContextBytes> measure(const Model& model, const CacheGroups& groups, const std::vector<Graph>& graphs,
+Status measure_graph(const SplitGraph& split, const Placement& placement, ContextBytes* bytes) {
+    const hearth_graph whole = split.graph().view();
+    for (std::size_t i = 0; i < split.segments().size(); ++i) {
+        const Segment& segment = split.segments()[i];
+        const auto d = static_cast<std::size_t>(segment.device);
+        HEARTH_TRY(const hearth_program_bytes program, placement.devices[d]->measure(split.view(i)));
+        DeviceBytes& here = bytes->devices[d];
+        here.arena_bytes = std::max(here.arena_bytes, static_cast<uint64_t>(split.arena_bytes(segment.device)));
+        here.scratch_bytes = std::max(here.scratch_bytes, program.scratch_bytes);
+        for (const Transfer& t : segment.transfers)
+            bytes->staging_bytes = std::max(bytes->staging_bytes,
+                                            split.extent(segment.device, t.buffer, whole.n_token, whole.n_output).bytes);
+    }
+    return {};
+}
+
+Result<ContextBytes> measure(const Model& model, const Placement& placement, const std::vector<SplitGraph>& graphs,
                              const ContextOptions& o) {
     ContextBytes bytes;
-    for (const hearth_cache& cache : groups.groups) {
-        HEARTH_TRY(const uint64_t unit, model.device().page_bytes(cache));
-        bytes.cache_bytes += unit * static_cast<uint64_t>(cache_units(cache, sizes_of(o)));
-    }
-    for (const Graph& graph : graphs) {
-        HEARTH_TRY(const hearth_program_bytes program, model.device().measure(graph.view()));
-        bytes.arena_bytes = std::max(bytes.arena_bytes, static_cast<uint64_t>(graph.view().arena_bytes));
-        bytes.scratch_bytes = std::max(bytes.scratch_bytes, program.scratch_bytes);
+    bytes.devices.resize(placement.devices.size());
+    for (const SplitGraph& graph : graphs) HEARTH_CHECK(measure_graph(graph, placement, &bytes));
+    for (std::size_t d = 0; d < placement.devices.size(); ++d) {
+        for (const hearth_cache& cache : graphs[0].caches(static_cast<int32_t>(d))) {
+            if (cache.n_layer == 0) continue;
+            HEARTH_TRY(const uint64_t unit, placement.devices[d]->page_bytes(cache));
+            bytes.devices[d].cache_bytes += unit * static_cast<uint64_t>(cache_units(cache, sizes_of(o)));
+        }
     }
     bytes.output_bytes = uint64_t{4} * static_cast<uint64_t>(o.n_output_max) * static_cast<uint64_t>(model.hparams().n_vocab);
     return bytes;
@@ -59,59 +78,92 @@ Result<ContextBytes> measure(const Model& model, const CacheGroups& groups, cons
 
 }  // namespace
 
+DeviceBytes ContextBytes::sum() const {
+    DeviceBytes sum;
+    for (const DeviceBytes& d : devices) {
+        sum.cache_bytes += d.cache_bytes;
+        sum.arena_bytes += d.arena_bytes;
+        sum.scratch_bytes += d.scratch_bytes;
+    }
+    return sum;
+}
+
 Result<ContextBytes> Context::plan(const Model& model, const ContextOptions& options) {
+    return plan(model, model.placement(), options);
+}
+
+Result<ContextBytes> Context::plan(const Model& model, const Placement& placement, const ContextOptions& options) {
     HEARTH_TRY(const ContextOptions o, complete(model, options));
-    const CacheGroups groups = cache_groups(model.hparams(), o.k_type, o.v_type);
-    return measure(model, groups, bucket_graphs(model, groups, o), o);
+    return measure(model, placement, bucket_graphs(model, placement, o), o);
 }
 
 Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, const ContextOptions& options) {
     if (!model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", model->source().name());
     HEARTH_TRY(const ContextOptions o, complete(*model, options));
-    const CacheGroups groups = cache_groups(model->hparams(), o.k_type, o.v_type);
-    std::vector<Graph> graphs = bucket_graphs(*model, groups, o);
-    HEARTH_TRY(const ContextBytes bytes, measure(*model, groups, graphs, o));
     std::unique_ptr<Context> context(new Context(std::move(model), o));
-    Device& device = context->model_->device();
-    context->bytes_ = bytes;
-    HEARTH_TRY(Cache cache, Cache::make(device, groups, sizes_of(o)));
-    context->cache_ = std::make_unique<Cache>(std::move(cache));
-    HEARTH_TRY(context->arena_, device.alloc(std::max<uint64_t>(bytes.arena_bytes, 64), "activations"));
-    HEARTH_TRY(context->scratch_, device.alloc(std::max<uint64_t>(bytes.scratch_bytes, 64), "scratch"));
-    HEARTH_CHECK(context->compile(std::move(graphs)));
+    std::vector<SplitGraph> graphs = bucket_graphs(*context->model_, context->model_->placement(), o);
+    HEARTH_TRY(context->bytes_, measure(*context->model_, context->model_->placement(), graphs, o));
+    context->buckets_.reserve(graphs.size());
+    for (SplitGraph& graph : graphs) context->buckets_.push_back({std::move(graph), {}});
+    HEARTH_CHECK(context->reserve());
+    HEARTH_CHECK(context->compile());
     return context;
 }
 
-Status Context::compile(std::vector<Graph> graphs) {
+// Everything that a step needs, so that no step allocates.
+Status Context::reserve() {
+    const Placement& placement = model_->placement();
+    HEARTH_TRY(Cache cache, Cache::make(placement.devices, buckets_[0].split, sizes_of(options_)));
+    cache_ = std::make_unique<Cache>(std::move(cache));
+    rooms_.resize(placement.devices.size());
+    for (std::size_t d = 0; d < rooms_.size(); ++d) {
+        const DeviceBytes& bytes = bytes_.devices[d];
+        Device& device = *placement.devices[d];
+        if (bytes.arena_bytes > 0) {
+            HEARTH_TRY(rooms_[d].arena, device.alloc(bytes.arena_bytes, "activations"));
+        }
+        if (bytes.scratch_bytes > 0) {
+            HEARTH_TRY(rooms_[d].scratch, device.alloc(bytes.scratch_bytes, "scratch"));
+        }
+    }
+    HEARTH_TRY(output_, model_->runtime().host_memory(bytes_.output_bytes, "logits"));
+    HEARTH_TRY(staging_, model_->runtime().host_memory(bytes_.staging_bytes, "staging"));
     const auto n = static_cast<std::size_t>(options_.n_batch);
     for (auto* list : {&token_, &seq_, &index_, &output_row_, &source_, &output_of_}) list->reserve(n);
     pos_.reserve(n * static_cast<std::size_t>(model_->hparams().n_pos_axis()));
     attend_.reserve(n);
     run_begin_.reserve(n + 1);
-    output_.resize(static_cast<std::size_t>(options_.n_output_max) * static_cast<std::size_t>(model_->hparams().n_vocab));
-    buckets_.reserve(graphs.size());  // graphs must not move once compiled
-    const std::vector<hearth_place> pools = cache_->places();
-    for (Graph& graph : graphs) {
-        Bucket& bucket = buckets_.emplace_back(Bucket{std::move(graph), nullptr});
-        hearth_bindings bindings{};
-        bindings.size = sizeof bindings;
-        bindings.weight = model_->weight_places().data();
-        bindings.weight_layout = model_->weight_layouts().data();
-        bindings.cache = pools.data();
-        bindings.arena = arena_.at(0);
-        bindings.scratch = scratch_.at(0);
-        HEARTH_TRY(bucket.program, model_->device().build(bucket.graph.view(), bindings));
+    return {};
+}
+
+Status Context::compile() {
+    for (int32_t d = 0; d < model_->placement().n_device(); ++d) {
+        const auto index = static_cast<std::size_t>(d);
+        const std::vector<hearth_place> pools = cache_->places(d);
+        const WeightPart& part = model_->parts()[index];
+        const hearth_bindings bindings{sizeof(hearth_bindings), part.places.data(), part.layouts.data(), pools.data(),
+                                       rooms_[index].arena.at(0), rooms_[index].scratch.at(0)};
+        for (Bucket& bucket : buckets_) {
+            const auto& segments = bucket.split.segments();
+            bucket.programs.resize(segments.size(), nullptr);
+            for (std::size_t i = 0; i < segments.size(); ++i) {
+                if (segments[i].device != d) continue;
+                HEARTH_TRY(bucket.programs[i], device(d).build(bucket.split.view(i), bindings));
+            }
+        }
     }
     return {};
 }
 
 Context::~Context() {
-    for (Bucket& bucket : buckets_) model_->device().free_program(bucket.program);
+    for (Bucket& bucket : buckets_)
+        for (std::size_t i = 0; i < bucket.programs.size(); ++i)
+            if (bucket.programs[i]) device(bucket.split.segments()[i].device).free_program(bucket.programs[i]);
 }
 
 const float* Context::logits(int32_t output) const {
     if (output < 0 || output >= n_output_) return nullptr;
-    return output_.data() + static_cast<std::size_t>(output) * static_cast<std::size_t>(model_->hparams().n_vocab);
+    return reinterpret_cast<const float*>(output_.data()) + static_cast<std::size_t>(output) * static_cast<std::size_t>(model_->hparams().n_vocab);
 }
 
 int32_t Context::output_of_token(int32_t batch_index) const {

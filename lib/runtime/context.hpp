@@ -19,10 +19,18 @@ struct ContextOptions {
     RopeOptions rope;
 };
 
-// What a context takes, byte by byte. `*_bytes` of a plan are computed from headers before anything is allocated.
+// What a context takes of one device.
+struct DeviceBytes {
+    uint64_t cache_bytes = 0, arena_bytes = 0, scratch_bytes = 0;
+    uint64_t total() const { return cache_bytes + arena_bytes + scratch_bytes; }
+};
+
+// What a context takes, byte by byte: computed from headers before anything is allocated.
 struct ContextBytes {
-    uint64_t cache_bytes = 0, arena_bytes = 0, scratch_bytes = 0, output_bytes = 0;
-    uint64_t total() const { return cache_bytes + arena_bytes + scratch_bytes + output_bytes; }
+    std::vector<DeviceBytes> devices;                // those of the model's placement
+    uint64_t output_bytes = 0, staging_bytes = 0;    // of the host: logits, and what travels between devices
+    DeviceBytes sum() const;                         // over the devices
+    uint64_t total() const { return sum().total() + output_bytes + staging_bytes; }
 };
 
 struct Batch {
@@ -41,6 +49,7 @@ class Context {
     static Result<std::unique_ptr<Context>> make(std::shared_ptr<Model> model, const ContextOptions& options);
     // The same numbers without allocating anything.
     static Result<ContextBytes> plan(const Model& model, const ContextOptions& options);
+    static Result<ContextBytes> plan(const Model& model, const Placement& placement, const ContextOptions& options);
     ~Context();
 
     const Model& model() const { return *model_; }
@@ -78,16 +87,23 @@ class Context {
 
   private:
     struct Bucket {
-        Graph graph;
-        hearth_program* program = nullptr;
+        SplitGraph split;
+        std::vector<hearth_program*> programs;  // [n_segment]
+    };
+    struct Room {
+        DeviceBuffer arena, scratch;
     };
     Context(std::shared_ptr<Model> model, const ContextOptions& options) : model_(std::move(model)), options_(options) {}
-    Status compile(std::vector<Graph> graphs);
+    Status reserve();
+    Status compile();
     Status check_batch(const Batch& batch) const;
     void order(const Batch& batch);
     Status fill(const Batch& batch);
     Result<Outcome> advance(int64_t deadline_ns);
+    Result<int32_t> run_segments(const hearth_run_options& options);
+    Status move(const Segment& segment);
     Status finish();
+    Device& device(int32_t index) const { return *model_->placement().devices[static_cast<std::size_t>(index)]; }
     Status check_idle() const;
     Status check_seq(int32_t seq) const;
     Status rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t delta);
@@ -97,9 +113,10 @@ class Context {
     ContextOptions options_;
     ContextBytes bytes_;
     std::unique_ptr<Cache> cache_;
-    DeviceBuffer arena_, scratch_;
-    std::vector<Bucket> buckets_;  // smallest first
-    std::vector<float> output_;    // [n_output_max, n_vocab]
+    std::vector<Room> rooms_;      // [n_device]
+    std::vector<Bucket> buckets_;  // smallest first; they must not move once compiled
+    HostMemory output_;            // float32 [n_output_max, n_vocab]
+    HostMemory staging_;           // the largest transfer between two devices
     int32_t n_output_ = 0;
 
     // The step under way.

@@ -128,7 +128,7 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     }
     bucket_ = &buckets_.back();
     for (Bucket& bucket : buckets_) {
-        const hearth_graph g = bucket.graph.view();
+        const hearth_graph g = bucket.split.graph().view();
         if (g.n_token < batch.n_token || g.n_output < static_cast<int32_t>(output_row_.size())) continue;
         bucket_ = &bucket;
         break;
@@ -165,6 +165,34 @@ void Context::abandon() {
     suspended_ = false;
 }
 
+// Brings to the segment's device what was computed elsewhere; when a paused run has not begun it, that is done again.
+Status Context::move(const Segment& segment) {
+    for (const Transfer& t : segment.transfers) {
+        const Extent from = bucket_->split.extent(t.from, t.buffer, args_.n_token, args_.n_output);
+        const Extent to = bucket_->split.extent(segment.device, t.buffer, args_.n_token, args_.n_output);
+        if (to.bytes == 0) continue;
+        HEARTH_CHECK(device(t.from).download(rooms_[static_cast<std::size_t>(t.from)].arena.at(from.offset), staging_.data(), from.bytes));
+        HEARTH_CHECK(device(segment.device).upload(rooms_[static_cast<std::size_t>(segment.device)].arena.at(to.offset),
+                                                   staging_.data(), to.bytes));
+    }
+    return {};
+}
+
+// HEARTH_RUN_* of the last segment that ran; the cursor says where it stopped.
+Result<int32_t> Context::run_segments(const hearth_run_options& options) {
+    const auto& segments = bucket_->split.segments();
+    std::lock_guard lock(model_->runtime().pool_mutex());
+    for (; cursor_.segment < segments.size(); cursor_ = {cursor_.segment + 1, 0, 0}) {
+        const Segment& segment = segments[cursor_.segment];
+        if (cursor_.node == 0 && cursor_.part == 0) HEARTH_CHECK(move(segment));
+        hearth_cursor here{0, cursor_.node, cursor_.part};
+        HEARTH_TRY(const int32_t ran, device(segment.device).run(bucket_->programs[cursor_.segment], args_, options, &here));
+        cursor_ = {cursor_.segment, here.node, here.part};
+        if (ran != HEARTH_RUN_DONE) return ran;
+    }
+    return int32_t{HEARTH_RUN_DONE};
+}
+
 Result<Outcome> Context::advance(int64_t deadline_ns) {
     hearth_run_options options{};
     options.size = sizeof options;
@@ -172,10 +200,7 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
     options.cancel = reinterpret_cast<const int32_t*>(cancel_);
     StepGuard step(this);
-    const Result<int32_t> ran = [&] {
-        std::lock_guard lock(model_->runtime().pool_mutex());
-        return model_->device().run(bucket_->program, args_, options, &cursor_);
-    }();
+    const Result<int32_t> ran = run_segments(options);
     if (!ran) return ran.failure();
     if (*ran == HEARTH_RUN_PAUSED) {
         step.keep();
@@ -191,12 +216,15 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
 
 // Fetches the logits and makes the step visible.
 Status Context::finish() {
-    const hearth_graph g = bucket_->graph.view();
+    const std::size_t last = bucket_->split.segments().size() - 1;
+    const int32_t where = bucket_->split.segments()[last].device;
+    const hearth_graph g = bucket_->split.view(last);
     const hearth_value& value = g.value[g.result];
-    const auto n_vocab = static_cast<std::size_t>(model_->hparams().n_vocab);
+    const std::size_t row_bytes = 4 * static_cast<std::size_t>(model_->hparams().n_vocab);
     for (std::size_t row = 0; row < output_row_.size(); ++row) {
         const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
-        HEARTH_CHECK(model_->device().download(arena_.at(offset), output_.data() + row * n_vocab, 4 * n_vocab));
+        HEARTH_CHECK(device(where).download(rooms_[static_cast<std::size_t>(where)].arena.at(offset),
+                                            output_.data() + row * row_bytes, row_bytes));
     }
     const auto n_axis = static_cast<std::size_t>(args_.n_pos_axis);
     std::vector<int32_t> first_axis;

@@ -58,6 +58,11 @@ Result<DeviceBuffer> Device::alloc(uint64_t bytes, const char* what) {
     return DeviceBuffer(this, buffer, bytes);
 }
 
+Status Device::upload(hearth_place to, const void* from, uint64_t bytes) {
+    hearth_fault fault{};
+    return check(table_.upload(handle_, to, from, bytes, &fault), fault);
+}
+
 Status Device::download(hearth_place from, void* to, uint64_t bytes) {
     hearth_fault fault{};
     return check(table_.download(handle_, from, to, bytes, &fault), fault);

@@ -43,6 +43,7 @@ class Device {
     Result<hearth_backend_device> describe();
 
     Result<DeviceBuffer> alloc(uint64_t bytes, const char* what);
+    Status upload(hearth_place to, const void* from, uint64_t bytes);
     Status download(hearth_place from, void* to, uint64_t bytes);
     Status copy(hearth_place from, hearth_place to, uint64_t bytes);
     Result<hearth_layout> layout(const hearth_weight& weight);

@@ -9,7 +9,7 @@ namespace hearth {
 
 KeyRotator::KeyRotator(Model& model, const Cache::Group& group, int32_t layer, int32_t in_group, int32_t n_ctx,
                        const RopeOptions& rope)
-    : model_(model), group_(group), in_group_(in_group),
+    : model_(model), device_(static_cast<std::size_t>(model.placement().device_of(layer))), group_(group), in_group_(in_group),
       graph_(key_shift_graph(model.hparams(), model.weights(), layer, {{HEARTH_PAGE_TOKENS, 1, 1, n_ctx}, rope})) {
     const hearth_cache& c = group.desc;
     const PageRowBytes size = page_row_bytes(c);
@@ -19,16 +19,17 @@ KeyRotator::KeyRotator(Model& model, const Cache::Group& group, int32_t layer, i
 }
 
 KeyRotator::~KeyRotator() {
-    if (program_) model_.device().free_program(program_);
+    if (program_) model_.placement().devices[device_]->free_program(program_);
 }
 
 Status KeyRotator::prepare() {
-    Device& device = model_.device();
+    Device& device = *model_.placement().devices[device_];
+    const WeightPart& part = model_.parts()[device_];
     const hearth_graph graph = graph_.view();
     HEARTH_TRY(const hearth_program_bytes bytes, device.measure(graph));
     HEARTH_TRY(arena_, device.alloc(static_cast<uint64_t>(graph.arena_bytes) + 64, "key shift"));
     HEARTH_TRY(scratch_, device.alloc(bytes.scratch_bytes + 64, "key shift scratch"));
-    const hearth_bindings bindings{sizeof(hearth_bindings), model_.weight_places().data(), model_.weight_layouts().data(),
+    const hearth_bindings bindings{sizeof(hearth_bindings), part.places.data(), part.layouts.data(),
                                    nullptr, arena_.at(0), scratch_.at(0)};
     HEARTH_TRY(program_, device.build(graph, bindings));
     return {};
@@ -53,20 +54,20 @@ Result<int32_t> KeyRotator::run(const std::vector<int32_t>& delta) {
     options.size = sizeof options;
     hearth_cursor cursor{};
     std::lock_guard lock(model_.runtime().pool_mutex());
-    return model_.device().run(program_, args, options, &cursor);
+    return model_.placement().devices[device_]->run(program_, args, options, &cursor);
 }
 
 Status KeyRotator::turn(int32_t page, const std::vector<int32_t>& delta) {
     const hearth_cache& c = group_.desc;
     const auto format = static_cast<Format>(c.k_type);
-    Device& device = model_.device();
-    HEARTH_CHECK(device.export_page(c, group_.pool.at(0), page, in_group_, k_.data(), v_.data()));
+    Device& device = *model_.placement().devices[device_];
+    HEARTH_CHECK(Cache::export_layer(group_, page, in_group_, k_.data(), v_.data()));
     decode(format, k_.data(), rows_.data(), rows_.size());
     if (const Result<int32_t> ran = run(delta); !ran) return ran.failure();
     const hearth_graph g = graph_.view();
     HEARTH_CHECK(device.download(arena_.at(static_cast<uint64_t>(g.value[g.result].offset)), rows_.data(), 4 * rows_.size()));
     encode(format, rows_.data(), k_.data(), rows_.size());
-    return device.import_page(c, group_.pool.at(0), page, in_group_, k_.data(), v_.data());
+    return Cache::import_layer(group_, page, in_group_, k_.data(), v_.data());
 }
 
 }  // namespace hearth

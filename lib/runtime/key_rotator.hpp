@@ -24,6 +24,7 @@ class KeyRotator {
     Result<int32_t> run(const std::vector<int32_t>& delta);
 
     Model& model_;
+    std::size_t device_;  // of the layer: where its factors are
     const Cache::Group& group_;
     int32_t in_group_;
     Graph graph_;

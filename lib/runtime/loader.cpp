@@ -36,8 +36,13 @@ void WeightLoader::cut(const Weights& weights) {
 Status WeightLoader::copy(const Chunk& chunk, void* staging) {
     const WeightEntry& entry = weights_->entries()[chunk.entry];
     HEARTH_CHECK(source_.read_rows(*entry.tensor, chunk.row_begin, chunk.n_row, staging));
-    return device_.upload_weight(entry.desc, (*layouts_)[chunk.entry], (*places_)[chunk.entry], chunk.row_begin,
-                                 chunk.n_row, staging);
+    for (std::size_t d = 0; d < parts_->size(); ++d) {
+        const WeightPart& part = (*parts_)[d];
+        if (part.offsets[chunk.entry] == WeightPart::kAbsent) continue;
+        HEARTH_CHECK(placement_.devices[d]->upload_weight(entry.desc, part.layouts[chunk.entry], part.places[chunk.entry],
+                                                          chunk.row_begin, chunk.n_row, staging));
+    }
+    return {};
 }
 
 void WeightLoader::part_of(int64_t index, int32_t thread) {
@@ -51,12 +56,10 @@ void WeightLoader::part(void* self, int64_t index, int32_t thread) {
     static_cast<WeightLoader*>(self)->part_of(index, thread);
 }
 
-Status WeightLoader::run(const Weights& weights, const std::vector<hearth_layout>& layouts,
-                         const std::vector<hearth_place>& places,
+Status WeightLoader::run(const Weights& weights, const std::vector<WeightPart>& parts,
                          const std::function<bool(const LoadProgress&)>& progress) {
     weights_ = &weights;
-    layouts_ = &layouts;
-    places_ = &places;
+    parts_ = &parts;
     cut(weights);
     LoadProgress state{0, 0};
     for (const Chunk& chunk : chunks_) state.bytes_total += chunk.bytes;

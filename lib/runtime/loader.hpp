@@ -1,4 +1,4 @@
-// Streams the weights of a file into their layouts on a device, many rows at a time, on all threads.
+// Streams the weights of a file into their layouts on the devices, many rows at a time, on all threads.
 #pragma once
 
 #include <atomic>
@@ -11,12 +11,11 @@ namespace hearth {
 
 class WeightLoader {
   public:
-    WeightLoader(Runtime& runtime, Device& device, const TensorSource& source)
-        : runtime_(runtime), device_(device), source_(source) {}
+    WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source)
+        : runtime_(runtime), placement_(placement), source_(source) {}
 
     // Cancelled by the progress callback: Code::cancelled. On failure nothing is left behind but the target's content.
-    Status run(const Weights& weights, const std::vector<hearth_layout>& layouts, const std::vector<hearth_place>& places,
-               const std::function<bool(const LoadProgress&)>& progress);
+    Status run(const Weights& weights, const std::vector<WeightPart>& parts, const std::function<bool(const LoadProgress&)>& progress);
 
   private:
     struct Chunk {
@@ -30,11 +29,10 @@ class WeightLoader {
     void part_of(int64_t index, int32_t thread);
 
     Runtime& runtime_;
-    Device& device_;
+    const Placement& placement_;
     const TensorSource& source_;
     const Weights* weights_ = nullptr;
-    const std::vector<hearth_layout>* layouts_ = nullptr;
-    const std::vector<hearth_place>* places_ = nullptr;
+    const std::vector<WeightPart>* parts_ = nullptr;
     std::vector<Chunk> chunks_;
     std::size_t first_ = 0;                    // chunk of part 0 of the batch under way
     std::vector<std::vector<std::byte>> staging_;  // [n_thread]

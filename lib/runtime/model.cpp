@@ -29,8 +29,8 @@ Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std
     for (const std::string& name : weights.unknown())
         model->runtime_->log()(LogLevel::warning, "{}: the tensor {} is not used", model->source_->name(), name);
     model->weights_ = std::make_unique<Weights>(std::move(weights));
-    HEARTH_TRY(model->device_, model->runtime_->device(options.device));
-    HEARTH_CHECK(model->choose_layouts());
+    HEARTH_TRY(Device* device, model->runtime_->device(options.device));
+    HEARTH_CHECK(model->place(Placement::whole(device, model->hparams_.n_layer)));
     return model;
 }
 
@@ -53,28 +53,68 @@ Status Model::read_vocab(const ModelOptions& options) {
     return {};
 }
 
-Status Model::choose_layouts() {
+// Which weights each device's nodes read. The context length chooses among factors of the rotation, so both ends count.
+std::vector<std::vector<bool>> Model::used_weights() const {
+    const auto n_weight = weights_->entries().size();
+    std::vector<std::vector<bool>> used(placement_.devices.size(), std::vector<bool>(n_weight, placement_.n_device() == 1));
+    if (placement_.n_device() == 1) return used;
+    const CacheGroups groups = cache_groups(hparams_, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16);
+    for (const int32_t n_place : {1, INT32_MAX}) {
+        Graph graph = decoder_graph(hparams_, *weights_, groups, {{1, 1, 1, n_place}, {}});
+        const std::vector<int32_t> devices = placement_.of_nodes(graph);
+        for (std::size_t i = 0; i < devices.size(); ++i)
+            for (const int32_t w : graph.nodes()[i].weight)
+                if (w >= 0) used[static_cast<std::size_t>(devices[i])][static_cast<std::size_t>(w)] = true;
+    }
+    return used;
+}
+
+Result<WeightPart> Model::choose_layouts(int32_t device, const std::vector<bool>& used) const {
+    WeightPart part;
     uint64_t offset = 0;
-    for (const WeightEntry& entry : weights_->entries()) {
-        Result<hearth_layout> layout = device_->layout(entry.desc);
+    for (std::size_t i = 0; i < used.size(); ++i) {
+        part.layouts.emplace_back();
+        part.offsets.push_back(WeightPart::kAbsent);
+        if (!used[i]) continue;
+        const WeightEntry& entry = weights_->entries()[i];
+        Result<hearth_layout> layout = placement_.devices[static_cast<std::size_t>(device)]->layout(entry.desc);
         if (!layout)
             return fail(layout.code(), "{}: tensor {}: {}", source_->name(), entry.tensor->name,
                         std::string(error_record().message));
         offset = align_up(offset, std::max(kWeightAlign, layout->align));
-        offsets_.push_back(offset);
-        layouts_.push_back(*layout);
+        part.offsets.back() = offset;
+        part.layouts.back() = *layout;
         offset += layout->bytes;
     }
-    weight_bytes_ = align_up(offset, kWeightAlign);
+    part.bytes = align_up(offset, kWeightAlign);
+    return part;
+}
+
+Status Model::place(Placement placement) {
+    placement_ = std::move(placement);
+    parts_.clear();
+    weight_bytes_ = 0;
+    const auto used = used_weights();
+    for (int32_t d = 0; d < placement_.n_device(); ++d) {
+        HEARTH_TRY(WeightPart part, choose_layouts(d, used[static_cast<std::size_t>(d)]));
+        weight_bytes_ += part.bytes;
+        parts_.push_back(std::move(part));
+    }
     return {};
 }
 
 Status Model::load_weights(const ModelOptions& options) {
     if (options.progress && !options.progress({0, file_bytes()}))
         return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
-    HEARTH_TRY(buffer_, device_->alloc(weight_bytes_, "weights"));
-    for (uint64_t offset : offsets_) places_.push_back(buffer_.at(offset));
-    HEARTH_CHECK(WeightLoader(*runtime_, *device_, *source_).run(*weights_, layouts_, places_, options.progress));
+    for (std::size_t d = 0; d < parts_.size(); ++d) {
+        WeightPart& part = parts_[d];
+        if (part.bytes > 0) {
+            HEARTH_TRY(part.buffer, placement_.devices[d]->alloc(part.bytes, "weights"));
+        }
+        for (const uint64_t offset : part.offsets)
+            part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
+    }
+    HEARTH_CHECK(WeightLoader(*runtime_, placement_, *source_).run(*weights_, parts_, options.progress));
     loaded_ = true;
     return {};
 }

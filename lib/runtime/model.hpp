@@ -9,6 +9,7 @@
 
 #include "format/tensor_source.hpp"
 #include "model/decoder.hpp"
+#include "runtime/placement.hpp"
 #include "runtime/runtime.hpp"
 #include "text/vocab.hpp"
 
@@ -27,6 +28,16 @@ struct ModelOptions {
     std::function<bool(const LoadProgress&)> progress;
 };
 
+// The weights that one device holds.
+struct WeightPart {
+    static constexpr uint64_t kAbsent = UINT64_MAX;
+    std::vector<hearth_layout> layouts;  // [n_weight]
+    std::vector<uint64_t> offsets;       // [n_weight] in the buffer, or kAbsent
+    std::vector<hearth_place> places;    // [n_weight] once loaded; without buffer where absent
+    uint64_t bytes = 0;
+    DeviceBuffer buffer;
+};
+
 class Model {
   public:
     // Reads headers only: numbers, the match of tensors and slots, the tokenizer. With vocab_only a file without tensors, or of an
@@ -39,7 +50,9 @@ class Model {
     ~Model();
 
     Runtime& runtime() const { return *runtime_; }
-    Device& device() const { return *device_; }
+    const Placement& placement() const { return placement_; }
+    // Chooses other places for everything; only before the weights are loaded.
+    Status place(Placement placement);
     const TensorSource& source() const { return *source_; }
     const Hparams& hparams() const { return hparams_; }
     const Weights& weights() const { return *weights_; }
@@ -48,34 +61,31 @@ class Model {
     const std::string& chat_template() const { return chat_template_; }  // "" if the file has none
     bool loaded() const { return loaded_; }
 
-    uint64_t weight_bytes() const { return weight_bytes_; }  // on the device, from tensor_layout
+    uint64_t weight_bytes() const { return weight_bytes_; }  // on all devices, from tensor_layout
     uint64_t file_bytes() const;                             // of all tensors in the file
     uint64_t n_parameter() const;
     std::string architecture() const;  // what the file says, supported or not
     std::string description() const;   // "llama 1.2B Q4_0"
 
-    // Where each weight of the graphs lives: for the bindings of a compiled graph.
-    const std::vector<hearth_place>& weight_places() const { return places_; }
-    const std::vector<hearth_layout>& weight_layouts() const { return layouts_; }
+    // [n_device] Where each weight of the graphs lives: for the bindings of a compiled graph.
+    const std::vector<WeightPart>& parts() const { return parts_; }
 
   private:
     Model() = default;
     Status read_vocab(const ModelOptions& options);
-    Status choose_layouts();
+    Result<WeightPart> choose_layouts(int32_t device, const std::vector<bool>& used) const;
+    std::vector<std::vector<bool>> used_weights() const;
     Status load_weights(const ModelOptions& options);
 
     std::shared_ptr<Runtime> runtime_;
-    Device* device_ = nullptr;
     std::unique_ptr<TensorSource> source_;
     Hparams hparams_;
     std::unique_ptr<Weights> weights_;
     std::unique_ptr<Vocab> vocab_;
     std::string no_vocab_reason_, chat_template_;
-    std::vector<hearth_layout> layouts_;
-    std::vector<uint64_t> offsets_;
-    std::vector<hearth_place> places_;
+    Placement placement_;
+    std::vector<WeightPart> parts_;
     uint64_t weight_bytes_ = 0;
-    DeviceBuffer buffer_;
     bool loaded_ = false;
 };
 

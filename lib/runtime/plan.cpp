@@ -53,8 +53,8 @@ Status check_plan(const Model& model, const PlanReport& plan) {
     if (plan.fits) return {};
     const Failure failure = fail(
         Code::oom_host, "{}: {} needs {:.1f} GiB (weights {:.1f}, KV {:.1f}, compute {:.1f}) but {:.1f} GiB are free{}",
-        model.device().spec(), model.description(), gib(plan.total_bytes), gib(plan.weight_bytes),
-        gib(plan.context.cache_bytes), gib(plan.context.arena_bytes + plan.context.scratch_bytes + plan.context.output_bytes),
+        model.placement().devices[0]->spec(), model.description(), gib(plan.total_bytes), gib(plan.weight_bytes),
+        gib(plan.context.sum().cache_bytes), gib(plan.context.total() - plan.context.sum().cache_bytes),
         gib(plan.available_bytes - plan.reserve_bytes),
         plan.n_ctx_fits > 0 ? fmt::format("; use n_ctx={}", plan.n_ctx_fits) : std::string());
     error_record().bytes_wanted = plan.total_bytes;

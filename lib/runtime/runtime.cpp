@@ -12,6 +12,10 @@ extern "C" const hearth_backend* hearth_backend_sim(void);
 
 namespace hearth {
 
+namespace {
+constexpr std::size_t kHostAlign = 64;
+}  // namespace
+
 Result<std::shared_ptr<Runtime>> Runtime::make(const RuntimeOptions& options) {
     constexpr int32_t kMaxThreads = 1024;
     if (options.n_thread < 0 || options.n_thread > kMaxThreads)
@@ -57,6 +61,32 @@ void Runtime::host_free(void* user, void* p, std::size_t bytes, std::size_t alig
     else
         os::release_pages(static_cast<std::byte*>(p), bytes);
     self->memory_.now.fetch_sub(bytes);
+}
+
+HostMemory& HostMemory::operator=(HostMemory&& other) noexcept {
+    std::swap(runtime_, other.runtime_);
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+HostMemory::~HostMemory() {
+    if (data_) Runtime::host_free(runtime_, data_, bytes_, kHostAlign);
+}
+
+Result<HostMemory> Runtime::host_memory(std::size_t bytes, const char* what) {
+    HostMemory memory;
+    if (bytes == 0) return memory;
+    void* p = host_allocate(this, bytes, kHostAlign);
+    if (!p) {
+        const Failure failure = fail(Code::oom_host, "{} bytes for {} are wanted and cannot be had", bytes, what);
+        error_record().bytes_wanted = bytes;
+        return failure;
+    }
+    memory.runtime_ = this;
+    memory.data_ = static_cast<std::byte*>(p);
+    memory.bytes_ = bytes;
+    return memory;
 }
 
 void Runtime::host_log(void* user, int32_t level, const char* message) {

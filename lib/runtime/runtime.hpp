@@ -36,6 +36,25 @@ struct MemoryCount {
     std::atomic<uint64_t> now{0}, peak{0};
 };
 
+class Runtime;
+
+// Planned memory of the host from the allocator hooks; counted like a device's. The runtime must outlive it.
+class HostMemory {
+  public:
+    HostMemory() = default;
+    HostMemory(HostMemory&& other) noexcept { *this = std::move(other); }
+    HostMemory& operator=(HostMemory&& other) noexcept;
+    ~HostMemory();
+    std::byte* data() const { return data_; }
+    std::size_t size() const { return bytes_; }
+
+  private:
+    friend class Runtime;
+    Runtime* runtime_ = nullptr;
+    std::byte* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
 class Runtime {
   public:
     static Result<std::shared_ptr<Runtime>> make(const RuntimeOptions& options);
@@ -50,12 +69,15 @@ class Runtime {
     int32_t n_thread() const { return pool_->n_thread(); }
     const LogSink& log() const { return options_.log; }
     const MemoryCount& memory() const { return memory_; }
+    // Zero-filled, aligned for any use; `what` names it in the error.
+    Result<HostMemory> host_memory(std::size_t bytes, const char* what);
     bool forked() const { return fork_guard_.forked(); }  // this process is a child of the one that made the runtime
     ThreadPool& pool() { return *pool_; }
     // The pool serves one run at a time.
     std::mutex& pool_mutex() { return pool_mutex_; }
 
   private:
+    friend class HostMemory;
     explicit Runtime(const RuntimeOptions& options) : options_(options) {}
     void fill_host();
     std::vector<const hearth_backend*> backends() const;

@@ -64,7 +64,7 @@ uint32_t first_needed(const hearth_cache& c, int32_t n) {
 }
 
 // Reads one group's pages or state, whose bytes are known to be there, into those that restore() took for the sequence.
-Status import_group(Device& device, Cache::Group& g, int32_t seq, int32_t first_page, int32_t n_token, StateReader* r) {
+Status import_group(Cache::Group& g, int32_t seq, int32_t first_page, int32_t n_token, StateReader* r) {
     uint32_t first = 0;
     const PageRowBytes size = page_row_bytes(g.desc);
     std::vector<std::byte> k(size.k), v(size.v);
@@ -74,7 +74,7 @@ Status import_group(Device& device, Cache::Group& g, int32_t seq, int32_t first_
         const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
         for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
             (void)(r->bytes(k.data(), k.size()) && r->bytes(v.data(), v.size()));
-            HEARTH_CHECK(device.import_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
+            HEARTH_CHECK(Cache::import_layer(g, unit, layer, k.data(), v.data()));
         }
     }
     return {};
@@ -119,7 +119,7 @@ Result<std::vector<std::byte>> Context::save(int32_t seq) {
         for (int32_t logical = first; logical < end; ++logical) {
             const int32_t unit = recurrent ? g.slot[static_cast<std::size_t>(seq)] : g.table.at(seq, logical);
             for (int32_t layer = 0; layer < g.desc.n_layer; ++layer) {
-                HEARTH_CHECK(model_->device().export_page(g.desc, g.pool.at(0), unit, layer, k.data(), v.data()));
+                HEARTH_CHECK(Cache::export_layer(g, unit, layer, k.data(), v.data()));
                 w.bytes(k.data(), k.size());
                 w.bytes(v.data(), v.size());
             }
@@ -177,7 +177,7 @@ Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
     }
     HEARTH_CHECK(cache_->restore(seq, pos, first_page));
     for (std::size_t i = 0; i < cache_->groups().size(); ++i)
-        HEARTH_CHECK(import_group(model_->device(), cache_->groups()[i], seq, first_page[i], static_cast<int32_t>(n_token), &r));
+        HEARTH_CHECK(import_group(cache_->groups()[i], seq, first_page[i], static_cast<int32_t>(n_token), &r));
     return {};
 }
 

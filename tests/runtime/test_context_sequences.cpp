@@ -168,7 +168,7 @@ TEST_CASE("a window model answers right far beyond its window, in a pool of a fe
     const Ids tokens = random_tokens(250, 1);
     const auto context = loaded.context(256, 1, 16);  // the window group: ceil((24 + 16) / 32) + 1 = 3 of 8 pages
     const auto whole = loaded.context(256, 1, 256);
-    CHECK(context->bytes().cache_bytes < whole->bytes().cache_bytes);
+    CHECK(context->bytes().sum().cache_bytes < whole->bytes().sum().cache_bytes);
     check_close(test::decode(*context, tokens), test::decode(*whole, tokens));
     for (int32_t token : random_tokens(6, 2)) check_close(test::decode(*context, {token}), test::decode(*whole, {token}));
 }

@@ -1,0 +1,26 @@
+// Which device holds which part of a model.
+#pragma once
+
+#include <vector>
+
+#include "graph/graph.hpp"
+#include "runtime/device.hpp"
+
+namespace hearth {
+
+struct Placement {
+    std::vector<Device*> devices;
+    // [n_layer + 2] indexes of devices: of the embedding, of each layer, of the output.
+    std::vector<int32_t> device_of_layer;
+    // Where all cached keys, values and states are, with the attention over them, and where all experts are; -1 = with their layer.
+    int32_t cache = -1, experts = -1;
+
+    static Placement whole(Device* device, int32_t n_layer);
+    // layer -1 is the embedding, n_layer the output.
+    int32_t device_of(int32_t layer) const { return device_of_layer[static_cast<std::size_t>(layer + 1)]; }
+    int32_t n_device() const { return static_cast<int32_t>(devices.size()); }
+    // [n_node] indexes of devices.
+    std::vector<int32_t> of_nodes(const Graph& graph) const;
+};
+
+}  // namespace hearth
