@@ -221,7 +221,8 @@ typedef struct hearth_layout {
 
 typedef struct hearth_place { hearth_buffer *buffer; uint64_t offset; } hearth_place;
 
-typedef struct hearth_bindings { /* where everything of a graph lives; arrays follow the graph's */
+/* Where everything of a graph lives; arrays follow the graph's. What no node uses, and what takes 0 bytes, has no buffer. */
+typedef struct hearth_bindings {
     uint32_t size;
     const hearth_place *weight;        /* [n_weight] */
     const hearth_layout *weight_layout; /* [n_weight] */

@@ -53,6 +53,8 @@ class Model {
     const Placement& placement() const { return placement_; }
     // Chooses other places for everything; only before the weights are loaded.
     Status place(Placement placement);
+    // Once, after open().
+    Status load_weights(const ModelOptions& options);
     const TensorSource& source() const { return *source_; }
     const Hparams& hparams() const { return hparams_; }
     const Weights& weights() const { return *weights_; }
@@ -75,7 +77,6 @@ class Model {
     Status read_vocab(const ModelOptions& options);
     Result<WeightPart> choose_layouts(int32_t device, const std::vector<bool>& used) const;
     std::vector<std::vector<bool>> used_weights() const;
-    Status load_weights(const ModelOptions& options);
 
     std::shared_ptr<Runtime> runtime_;
     std::unique_ptr<TensorSource> source_;

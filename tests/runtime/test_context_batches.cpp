@@ -6,11 +6,6 @@ using namespace hearth::test;
 
 namespace {
 
-TinyModel tiny(const std::string& kind) {
-    if (kind == "window") return tiny_window(20);
-    return kind == "recurrent" ? tiny_recurrent() : tiny_llama();
-}
-
 // Logits of the last token of each sequence when all tokens go into one batch, with `order` naming the next sequence.
 std::vector<Logits> together(Context& context, const std::vector<Ids>& sequences, const Ids& order) {
     Ids token, seq;

@@ -11,11 +11,6 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-TinyModel tiny(const std::string& kind) {
-    if (kind == "window") return tiny_window(20);
-    return kind == "recurrent" ? tiny_recurrent() : tiny_llama();
-}
-
 Bytes saved(Context& context, int32_t seq) {
     auto state = context.save(seq);
     INFO(error_record().message);

@@ -10,11 +10,6 @@ using namespace hearth::test;
 
 namespace {
 
-TinyModel tiny(const std::string& kind) {
-    if (kind == "window") return tiny_window(20);
-    return kind == "recurrent" ? tiny_recurrent() : tiny_llama();
-}
-
 Batch batch_of(const Ids& tokens) {
     Batch batch;
     batch.n_token = static_cast<int32_t>(tokens.size());

@@ -117,6 +117,24 @@ inline TinyModel tiny_llama(int n_layer = 2) {
     return m;
 }
 
+// Four experts in each layer, of which two are used.
+inline TinyModel tiny_experts() {
+    TinyModel m("llama", 2);
+    constexpr int64_t kExperts = 4;
+    m.number("expert_count", kExperts);
+    m.number("expert_used_count", 2);
+    for (int i = 0; i < 2; ++i) {
+        const std::string p = "blk." + std::to_string(i) + ".";
+        m.attention(i, false);
+        for (const char* name : {"attn_norm.weight", "ffn_norm.weight"}) m.vector(p + name, TinyModel::kEmbd);
+        m.matrix(p + "ffn_gate_inp.weight", {kExperts, TinyModel::kEmbd});
+        m.matrix(p + "ffn_gate_exps.weight", {kExperts, TinyModel::kFf, TinyModel::kEmbd});
+        m.matrix(p + "ffn_up_exps.weight", {kExperts, TinyModel::kFf, TinyModel::kEmbd});
+        m.matrix(p + "ffn_down_exps.weight", {kExperts, TinyModel::kEmbd, TinyModel::kFf});
+    }
+    return m;
+}
+
 // A window layer below a layer that sees everything.
 inline TinyModel tiny_window(int64_t window) {
     TinyModel m("gemma3", 2);
@@ -142,6 +160,13 @@ inline TinyModel tiny_recurrent() {
     m.feed_forward(0);
     m.feed_forward(1);
     return m;
+}
+
+// By kind: "full", "window", "recurrent" (what the cache keeps) or "experts".
+inline TinyModel tiny(const std::string& kind) {
+    if (kind == "window") return tiny_window(20);
+    if (kind == "experts") return tiny_experts();
+    return kind == "recurrent" ? tiny_recurrent() : tiny_llama();
 }
 
 }  // namespace hearth::test

@@ -128,7 +128,7 @@ Step Builder::bound(const hearth_node& node, PartFn fn, CountFn count) const {
 uint8_t* Builder::take_scratch(int64_t bytes) {
     const int64_t at = scratch_bytes;
     scratch_bytes += (bytes + 63) / 64 * 64;
-    return bindings_ ? bindings_->scratch.buffer->data + bindings_->scratch.offset + at : nullptr;
+    return bindings_ && bindings_->scratch.buffer ? bindings_->scratch.buffer->data + bindings_->scratch.offset + at : nullptr;
 }
 
 void Builder::forget_overwritten(const Step& step) {

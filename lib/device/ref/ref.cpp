@@ -119,7 +119,7 @@ void free_buffer(hearth_device* device, hearth_buffer* buffer) {
     delete buffer;
 }
 
-std::byte* address(hearth_place place) { return place.buffer->data + place.offset; }
+std::byte* address(hearth_place place) { return place.buffer ? place.buffer->data + place.offset : nullptr; }
 
 int32_t upload(hearth_device*, hearth_place to, const void* from, uint64_t bytes, hearth_fault*) {
     std::memcpy(address(to), from, bytes);

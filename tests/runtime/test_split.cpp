@@ -1,0 +1,124 @@
+// A model spread over devices computes what it computes on one, wherever it is cut.
+#include <functional>
+
+#include "runtime/context_support.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+namespace {
+
+constexpr int32_t kSeqs = 2;
+
+// The tiny model with its layers, caches and experts where `place` puts them; device 0 is cpu, 1 is ref.
+Loaded load_split(const TinyModel& tiny, const std::function<void(Placement*)>& place) {
+    Loaded loaded;
+    loaded.file = tiny.file(seed());
+    RuntimeOptions options;
+    options.n_thread = 2;
+    auto runtime = Runtime::make(options);
+    REQUIRE(runtime);
+    loaded.runtime = *runtime;
+    auto source = open_model_memory(loaded.file.data(), loaded.file.size());
+    REQUIRE(source);
+    ModelOptions model_options;
+    model_options.device = "cpu";
+    auto model = Model::open(loaded.runtime, std::move(*source), model_options);
+    INFO(error_record().message);
+    REQUIRE(model);
+    Placement placement = Placement::whole(*loaded.runtime->device("cpu"), (*model)->hparams().n_layer);
+    placement.devices.push_back(*loaded.runtime->device("ref"));
+    place(&placement);
+    REQUIRE((*model)->place(placement));
+    REQUIRE((*model)->load_weights(model_options));
+    loaded.model = *model;
+    return loaded;
+}
+
+// A prompt in pieces, a fork, a cut in the middle where that is possible, a shift, a saved state: all that touches the cache.
+Logits work_out(const Loaded& loaded) {
+    const auto context = loaded.context(256, kSeqs, 48);
+    Logits all = decode(*context, random_tokens(70, 1));
+    const auto add = [&](const Logits& row) { all.insert(all.end(), row.begin(), row.end()); };
+    REQUIRE(context->copy(0, 1, 0, -1));
+    add(decode(*context, random_tokens(5, 2), 1));
+    add(decode(*context, random_tokens(1, 3)));
+    if (context->remove(0, 20, 31) && context->shift(0, 31, -1, -11)) add(decode(*context, random_tokens(1, 4)));
+    const auto saved = context->save(1);
+    REQUIRE(saved);
+    REQUIRE(context->load(0, saved->data(), saved->size()));
+    add(decode(*context, random_tokens(2, 5)));
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("wherever a model is cut between two devices, its logits are those of one device") {
+    const char* kind = GENERATE("full", "window", "recurrent", "experts");
+    INFO(kind << ", HEARTH_TEST_SEED=" << seed());
+    const TinyModel tiny_model = tiny(kind);
+    const Logits want = work_out(load_split(tiny_model, [](Placement*) {}));
+    const int32_t n_layer = load_split(tiny_model, [](Placement*) {}).model->hparams().n_layer;
+    for (int32_t cut = 0; cut <= n_layer + 2; ++cut) {
+        INFO("from part " << cut << " on ref");
+        const Loaded loaded = load_split(tiny_model, [&](Placement* p) {
+            std::fill(p->device_of_layer.begin() + cut, p->device_of_layer.end(), 1);
+        });
+        check_close(work_out(loaded), want);
+    }
+}
+
+TEST_CASE("caches and experts may be elsewhere than their layers") {
+    const char* kind = GENERATE("full", "window", "recurrent", "experts");
+    INFO(kind << ", HEARTH_TEST_SEED=" << seed());
+    const TinyModel tiny_model = tiny(kind);
+    const Logits want = work_out(load_split(tiny_model, [](Placement*) {}));
+    for (int32_t layers : {0, 1})
+        for (int32_t cache : {-1, 0, 1})
+            for (int32_t experts : {-1, 0, 1}) {
+                INFO("layers " << layers << " cache " << cache << " experts " << experts);
+                const Loaded loaded = load_split(tiny_model, [&](Placement* p) {
+                    std::fill(p->device_of_layer.begin(), p->device_of_layer.end(), layers);
+                    p->cache = cache;
+                    p->experts = experts;
+                });
+                check_close(work_out(loaded), want);
+            }
+}
+
+TEST_CASE("a model over two devices allocates what its plan says") {
+    const Loaded loaded = load_split(tiny("full"), [](Placement* p) { p->device_of_layer.back() = p->device_of_layer[1] = 1; });
+    const MemoryCount& memory = loaded.runtime->memory();
+    CHECK(memory.now.load() == loaded.model->weight_bytes());
+    ContextOptions options;
+    options.n_ctx = 128;
+    options.k_type = options.v_type = HEARTH_FORMAT_F32;
+    const auto plan = Context::plan(*loaded.model, options);
+    REQUIRE(plan);
+    CHECK(plan->staging_bytes > 0);
+    CHECK(plan->devices.size() == 2);
+    for (const DeviceBytes& d : plan->devices) CHECK(d.total() > 0);
+    const auto context = loaded.context(options);
+    CHECK(memory.now.load() == loaded.model->weight_bytes() + plan->total());
+}
+
+TEST_CASE("a run over two devices can pause anywhere and go on") {
+    const Loaded loaded = load_split(tiny("full"), [](Placement* p) {
+        for (std::size_t i = 0; i < p->device_of_layer.size(); i += 2) p->device_of_layer[i] = 1;
+    });
+    const auto context = loaded.context(), other = loaded.context();
+    const Ids tokens = random_tokens(40, 1);
+    const Logits want = decode(*context, tokens);
+    Batch batch;
+    batch.n_token = static_cast<int32_t>(tokens.size());
+    batch.token = tokens.data();
+    auto outcome = other->decode(batch, 1);  // a deadline long past: a part at a time
+    int n_pause = 0;
+    while (outcome && *outcome == Outcome::paused) {
+        ++n_pause;
+        outcome = other->resume(1);
+    }
+    REQUIRE(outcome);
+    CHECK(n_pause > 5);
+    CHECK(row(*other, 0) == want);
+}
