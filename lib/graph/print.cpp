@@ -19,11 +19,21 @@ constexpr OpInfo kOps[] = {
 #undef HEARTH_OP
 };
 
-// "%7[4x16]": buffer 7 seen as 4 groups of 16 elements; "out" and "*k" tell other row counts than one per token.
+// Elements from the start of the buffer's row to the value: the first value of a buffer is all of it.
+int64_t begin_of(const Graph& graph, int32_t index) {
+    int32_t first = 0;
+    while (graph.buffer_of(first) != graph.buffer_of(index)) ++first;
+    const auto& values = graph.values();
+    return (values[static_cast<std::size_t>(index)].offset - values[static_cast<std::size_t>(first)].offset) / 4;
+}
+
+// "%7+32[4x16]": of buffer 7 from element 32 on 4 groups of 16; "out" and "*k" tell other row counts than one per token.
 std::string value_text(const Graph& graph, int32_t index) {
     const hearth_value& v = graph.values()[static_cast<std::size_t>(index)];
-    std::string text = fmt::format("%{}[{}{}", graph.buffer_of(index), v.rows == HEARTH_ROWS_OUTPUT ? "out " : "",
-                                   v.row_factor > 1 ? fmt::format("*{} ", v.row_factor) : "");
+    std::string text = fmt::format("%{}", graph.buffer_of(index));
+    if (const int64_t begin = begin_of(graph, index)) text += fmt::format("+{}", begin);
+    text += v.rows == HEARTH_ROWS_OUTPUT ? "[out " : "[";
+    if (v.row_factor > 1) text += fmt::format("*{} ", v.row_factor);
     text += v.n_group == 1 ? fmt::format("{}]", v.group_width) : fmt::format("{}x{}]", v.n_group, v.group_width);
     return text;
 }

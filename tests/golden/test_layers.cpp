@@ -41,7 +41,7 @@ std::vector<Case> cases() {
                                      {"attention.key_length_mla", int64_t{14}}, {"attention.value_length_mla", int64_t{10}},
                                      {"rope.dimension_count", int64_t{4}}, {"expert_weights_scale", 2.5},
                                      {"expert_group_count", int64_t{2}}, {"expert_group_used_count", int64_t{1}}});
-    mistral.emplace_back("attention.temperature_scale", 0.1);
+    mistral.insert(mistral.end(), {{"attention.temperature_scale", 0.1}, {"rope.scaling.yarn_log_multiplier", 0.5}});
     return {
         {"llama", Bias::none, {Slot::rope_freqs}, true, 1},
         {"mistral3", Bias::none, {}, false, 0, mistral},

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <cstring>
 
 #include "ops/harness.hpp"
 
@@ -13,8 +14,8 @@ namespace {
 constexpr double kUlp = 0x1p-24;  // half a unit in the last place of a float near 1: the rounding of one operation
 
 // Runs the case on ref and on every level with 1 to 3 threads; outputs are compared as
-// |got - want| <= relative * |want| + absolute.
-void compare(const std::string& what, const OpCase& c, double relative, double absolute) {
+// |got - want| <= relative * |want| + absolute, the first row of `ids` (integers in floats' place) bit for bit.
+void compare(const std::string& what, const OpCase& c, double relative, double absolute, int32_t ids = -1) {
     INFO(what << " seed " << seed());
     const Outcome want = Candidate{"ref", hearth_backend_ref(), ""}.run(c);
     REQUIRE(want.error == "");
@@ -22,7 +23,11 @@ void compare(const std::string& what, const OpCase& c, double relative, double a
     for (const Candidate& candidate : cpu_levels()) {
         const Outcome got = candidate.run(c, {.n_thread = n_thread++});
         REQUIRE(got.error == "");
-        for (const auto& [value, data] : want.value) check_close(candidate.name + " " + what, got.value.at(value), data, relative, absolute);
+        for (const auto& [value, data] : want.value) {
+            const std::size_t n = static_cast<std::size_t>(c.values[static_cast<std::size_t>(value)].group_width);
+            if (value == ids) CHECK(std::memcmp(got.value.at(value).data(), data.data(), 4 * n) == 0);
+            check_close(candidate.name + " " + what, got.value.at(value), data, relative, absolute);
+        }
     }
 }
 
@@ -153,7 +158,7 @@ TEST_CASE("ROUTE and EXPERT_SUM agree with the reference: gates, bias, groups, t
             const int32_t sum = c.output({.group_width = width}), plain = c.output({.group_width = width});
             c.node(HEARTH_OP_EXPERT_SUM, {given, weights, residual}, {sum}).p.scale.scale = 0.7f;
             c.node(HEARTH_OP_EXPERT_SUM, {given, weights}, {plain}).p.scale.scale = 1;
-            compare("ROUTE gate " + std::to_string(gate) + " variant " + std::to_string(variant), c, 16 * kUlp, 64 * kUlp);
+            compare("ROUTE gate " + std::to_string(gate) + " variant " + std::to_string(variant), c, 16 * kUlp, 64 * kUlp, ids);
         }
 }
 
