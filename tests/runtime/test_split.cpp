@@ -86,6 +86,30 @@ TEST_CASE("caches and experts may be elsewhere than their layers") {
             }
 }
 
+TEST_CASE("experts elsewhere take the activation between their products along, caches the attention over them, and nothing else") {
+    const char* kind = GENERATE("experts", "recurrent");
+    const Loaded loaded = load_split(tiny(kind), [](Placement*) {});
+    const Hparams& h = loaded.model->hparams();
+    const CacheGroups groups = cache_groups(h, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16);
+    const Graph graph = decoder_graph(h, loaded.model->weights(), groups, {{4, 2, 1, 32}, {}});
+    Placement placement = loaded.model->placement();
+    std::fill(placement.device_of_layer.begin(), placement.device_of_layer.end(), 2);
+    placement.experts = 1;
+    placement.cache = 0;
+    const std::vector<int32_t> device = placement.of_nodes(graph);
+    REQUIRE(device.size() == graph.nodes().size());
+    int n_elsewhere = 0;
+    for (std::size_t i = 0; i < device.size(); ++i) {
+        const std::string label = graph.nodes()[i].label, part = label.substr(label.rfind('.') + 1);
+        INFO(label);
+        const bool experts = part == "expert_gate" || part == "expert_up" || part == "expert_act" || part == "expert_down";
+        const bool cache = part == "cache" || part == "attention" || graph.nodes()[i].op == HEARTH_OP_SHORT_CONV;
+        CHECK(device[i] == (experts ? 1 : cache ? 0 : 2));
+        n_elsewhere += experts || cache;
+    }
+    CHECK(n_elsewhere == (std::string(kind) == "experts" ? 2 * (4 + 2) : 1 + 2));
+}
+
 TEST_CASE("a model over two devices allocates what its plan says") {
     const Loaded loaded = load_split(tiny("full"), [](Placement* p) { p->device_of_layer.back() = p->device_of_layer[1] = 1; });
     const MemoryCount& memory = loaded.runtime->memory();
