@@ -43,9 +43,12 @@ class Demo(unittest.TestCase):
             print("SKIPPED: no examples/models/hearth-demo.gguf", flush=True)
             self.skipTest("no demo model")
         with hearth.Llama(path, n_threads=1) as llama:
-            for question in ("What is 2 plus 3?", "Tell me a story."):
+            for question, wanted in (("What is 23 plus 45?", "23 plus 45 is 68[.]"), ("Where does a bear live?", "A bear lives in the forest[.]"),
+                                     ("Tom has a red ball. Mia has a blue hat. Who has the hat?", "Mia has the hat[.]"),
+                                     ("The box is golden. The scarf is blue. Is the scarf purple?", "No, the scarf is blue[.]"),
+                                     ("Tell me a story about a fox and a lantern.", "[A-Z].* fox .* lantern.*[.!\"]")):
                 answer = llama.create_chat_completion([{"role": "user", "content": question}], temperature=0)
-                self.assertRegex(answer["choices"][0]["message"]["content"], r"^[A-Z0-9].*[.!?]$")
+                self.assertRegex(answer["choices"][0]["message"]["content"], f"^{wanted}$")
                 self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
 
 

@@ -7,6 +7,7 @@ from questions import MAKERS, add, multiply, subtract
 from stories import make_story
 from talk import ANY_STORY, STORY_REQUESTS, SYSTEMS, TALK
 from words import a
+from worlds import draw_words, draw_world
 
 BOS, SYSTEM, USER, ASSISTANT, END = "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIALS = [BOS, SYSTEM, USER, ASSISTANT, END]
@@ -73,6 +74,19 @@ def question_turns(rng, mix):
     return [draw_question(rng, c) for c in rng.choices(list(MAKERS), shares, k=rng.choice([1, 1, 2, 3, 4]))]
 
 
+def world_turns(rng):
+    """A world of several facts and up to eight questions about it, none of which is held out."""
+    world, asked = draw_world(rng)
+    turns = [(q, ans) for category, key, q, ans in asked if not is_held_out(f"{category} {key}")][:rng.randint(3, 8)]
+    return [(f"{world} {turns[0][0]}", turns[0][1]), *turns[1:]] if turns else world_turns(rng)
+
+
+def repeat_turns(rng):
+    """Words to be said again."""
+    words = draw_words(rng)
+    return [(rng.choice(["Repeat after me: {}", "Say this again: {}", "Repeat: {}"]).format(words), words)]
+
+
 def talk_turns(rng):
     """One line of small talk."""
     said, answered = rng.choice(TALK)
@@ -99,14 +113,21 @@ def sums(rng):
     return parts or sums(rng)
 
 
-KINDS = ["story", "told story", "reading", "sums", "talk", "talk first", "talk last", "story last", "questions"]
+KINDS = ["story", "told story", "reading", "sums", "talk", "talk first", "talk last", "story last", "repeat", "world", "questions"]
 # name -> (for each kind but the last the share of the documents up to it, shares of questions unlike those of MAKERS)
 MIXES = {
-    "broad": ([0.06, 0.20, 0.22, 0.36, 0.40, 0.44, 0.48, 0.50], {}),
-    "recall": ([0.05, 0.23, 0.28, 0.31, 0.33, 0.36, 0.39, 0.41],
+    "broad": ([0.06, 0.20, 0.22, 0.36, 0.40, 0.44, 0.48, 0.50, 0.50, 0.50], {}),
+    "recall": ([0.05, 0.23, 0.28, 0.31, 0.33, 0.36, 0.39, 0.41, 0.41, 0.41],
                {"who has": 14, "where is": 14, "gives": 8, "word problems": 8, "yes or no": 8, "who is taller": 6,
                 "compare numbers": 6, "minus": 7, "plus": 5, "times": 2, "opposites": 3, "calendar": 3, "facts": 3,
                 "compare animals": 4}),
+    "worlds": ([0.00, 0.02, 0.07, 0.09, 0.10, 0.11, 0.12, 0.12, 0.12, 0.12],
+               {"who has": 20, "where is": 20, "gives": 14, "word problems": 8, "yes or no": 14, "who is taller": 14,
+                "compare numbers": 4, "minus": 3, "plus": 3, "times": 5, "next number": 4, "opposites": 1, "calendar": 1,
+                "facts": 2, "compare animals": 2, "count a list": 1}),
+    "memory": ([0.00, 0.02, 0.05, 0.06, 0.07, 0.08, 0.09, 0.09, 0.24, 0.74], {}),
+    "all": ([0.04, 0.18, 0.24, 0.27, 0.29, 0.31, 0.33, 0.35, 0.38, 0.58],
+            {"who has": 12, "where is": 12, "gives": 8, "word problems": 6, "yes or no": 8, "who is taller": 5}),
 }
 
 
@@ -121,6 +142,10 @@ def make_document(rng, mix):
         return chat(rng, reading_turns(rng))
     if kind == "sums":
         return sums(rng)
+    if kind == "repeat":
+        return chat(rng, repeat_turns(rng))
+    if kind == "world":
+        return chat(rng, world_turns(rng))
     if kind == "talk":
         return chat(rng, talk_turns(rng))
     turns = question_turns(rng, mix)
@@ -170,9 +195,10 @@ def held_out_set(seed, n_each):
 
 
 def held_out_stories(seed, n):
-    """[(request, kind, object)]: pairs of a hero and an object that no story of the training text has."""
+    """[(request, kind, object)]: up to n pairs of a hero and an object that no story of the training text has."""
     rng, found = random.Random(f"{seed} stories"), {}
-    while len(found) < n:
+    for _ in range(100 * n):
         story = draw_story(rng, True)
-        found[f"Tell me a story about {a(story['kind'])} and {a(story['object'])}."] = (story["kind"], story["object"])
+        if len(found) < n:
+            found[f"Tell me a story about {a(story['kind'])} and {a(story['object'])}."] = (story["kind"], story["object"])
     return [(request, *pair) for request, pair in found.items()]

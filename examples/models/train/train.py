@@ -31,14 +31,17 @@ def rate(step, s):
     return float(np.interp(step, *zip(*s["schedule"])))
 
 
-def batch(tokens, weights, step, worker, s):
-    """Inputs, targets and the mask of targets that count, of one worker: [rows, length] each, pieces of the corpus.
+def phase(step, s):
+    """The phase that a step belongs to: the length of its sequences (short ones save attention) and whether documents
+    in a sequence see each other."""
+    return next(p for p in s["phases"] if step < p["until"])
 
-    Sequences are short for n_short_step steps, which saves attention, and long from there on.
-    """
+
+def batch(tokens, weights, step, worker, s):
+    """Inputs, targets and the mask of targets that count, of one worker: [rows, length] each, pieces of the corpus."""
     n = s["n_batch_token"] // N_WORKER
     start = (step * N_WORKER + worker) * n % (len(tokens) - n - 1)
-    length = s["n_sequence_long"] if step >= s["n_short_step"] else s["n_sequence"]
+    length = phase(step, s)["length"]
     x, y, w = tokens[start:start + n], tokens[start + 1:start + n + 1], weights[start + 1:start + n + 1]
     x, y = (torch.from_numpy(v.astype(np.int64)).view(-1, length) for v in (x, y))
     return x, y, torch.from_numpy(w).view(-1, length) > 0
@@ -80,7 +83,7 @@ def work(worker, model, grads, barrier, folder, s):
                 model.look_back()
             barrier.wait()
         x, y, mask = batch(tokens, weights, step, worker, s)
-        alone = same_document(x, bos) if step < s["n_alone_step"] else None
+        alone = same_document(x, bos) if phase(step, s)["alone"] else None
         loss = F.cross_entropy(model.output(model(x, mask=alone)[mask]), y[mask])
         loss.backward()
         for name, p in model.named_parameters():
