@@ -1,5 +1,4 @@
 // Files that are missing, cut, wrong or cancelled: a status, a sentence, silence on the standard streams, and no leak.
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <hearth/hearth.h>
 #include <unistd.h>
@@ -7,6 +6,7 @@
 #include <cstring>
 
 #include "fault/counting_memory.hpp"
+#include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace hearth::test;

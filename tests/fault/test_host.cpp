@@ -1,5 +1,4 @@
 // Nothing that a host is given can take it down: memory that runs out, bad files, bad handles, forks, odd float settings.
-#include <catch2/catch.hpp>
 #include <hearth/hearth.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <thread>
 
 #include "fault/counting_memory.hpp"
+#include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace hearth::test;

@@ -1,6 +1,4 @@
 // What every row of the architecture table builds, as committed text; and what is said of files that do not fit their row.
-#include <catch2/catch.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "model/decoder.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

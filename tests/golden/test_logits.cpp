@@ -1,6 +1,4 @@
 // Every architecture against expected logits, on every backend: in one batch, token by token, and split in two.
-#include <catch2/catch.hpp>
-
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -8,6 +6,7 @@
 
 #include "runtime/context.hpp"
 #include "runtime/open.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

@@ -1,7 +1,6 @@
 // The arena plan: buffers that are alive together never overlap, and memory is reused.
-#include <catch2/catch.hpp>
-
 #include "graph/graph.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

@@ -1,5 +1,5 @@
 // A graph cut over devices computes in their arenas what it computes where every buffer has memory of its own.
-#include <catch2/catch.hpp>
+#include "support/catch.hpp"
 
 #include <set>
 

@@ -3,11 +3,11 @@
 
 #include <dlfcn.h>
 
-#include <catch2/catch.hpp>
 #include <string>
 
 #include "base/result.hpp"
 #include "runtime/runtime.hpp"
+#include "support/catch.hpp"
 
 namespace hearth::test {
 

@@ -1,12 +1,11 @@
 // The oneDNN plugin: LINEAR against the reference backend, what it refuses, and how a runtime sees it.
-#include <catch2/catch.hpp>
-
 #include <cmath>
 
 #include "base/half.hpp"
 #include "onednn/plugin.hpp"
 #include "ops/harness.hpp"
 #include "runtime/runtime.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

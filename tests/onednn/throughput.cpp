@@ -1,6 +1,4 @@
 // GFLOP/s of LINEAR on the plugin and on the CPU backend, side by side; printed, never judged.
-#include <catch2/catch.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -8,6 +6,7 @@
 #include "onednn/plugin.hpp"
 #include "ops/harness.hpp"
 #include "runtime/runtime.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

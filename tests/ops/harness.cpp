@@ -1,8 +1,6 @@
 // Uploads, compiles, runs and reads back one OpCase on one backend.
 #include "ops/harness.hpp"
 
-#include <catch2/catch.hpp>
-
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -10,6 +8,7 @@
 #include <memory>
 
 #include "base/thread_pool.hpp"
+#include "support/catch.hpp"
 
 namespace hearth::test {
 

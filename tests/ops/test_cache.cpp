@@ -1,12 +1,11 @@
 // Operators on the cache (store, attention, short convolution) at every level against the reference, over ragged page
 // tables; and the promises about stopping and threads.
-#include <catch2/catch.hpp>
-
 #include <cmath>
 #include <cstring>
 
 #include "base/half.hpp"
 #include "ops/harness.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

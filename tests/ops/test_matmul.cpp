@@ -1,10 +1,9 @@
 // Matmuls on every format, level and odd shape against sums of decoded values, and against the reference backend.
-#include <catch2/catch.hpp>
-
 #include <cmath>
 #include <cstring>
 
 #include "ops/harness.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

@@ -1,10 +1,9 @@
 // Operators on rows (norms, rotary embedding, activations, arithmetic, routing) at every level against the reference.
-#include <catch2/catch.hpp>
-
 #include <cmath>
 #include <cstring>
 
 #include "ops/harness.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

@@ -1,6 +1,4 @@
 // Decoding: fixture values, agreement of every lane width, the format list.
-#include <catch2/catch.hpp>
-
 #include <array>
 #include <cfloat>
 #include <cmath>
@@ -8,6 +6,7 @@
 #include <string>
 
 #include "quant_support.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

@@ -1,6 +1,4 @@
 // Encoding: error bounds, exactness on the grid, determinism, importance, hostile numbers.
-#include <catch2/catch.hpp>
-
 #include <bit>
 #include <cfloat>
 #include <cmath>
@@ -8,6 +6,7 @@
 #include <limits>
 
 #include "quant_support.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

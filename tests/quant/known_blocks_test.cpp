@@ -1,11 +1,10 @@
 // Hand-written blocks of every format and the values that the layout descriptions give them.
-#include <catch2/catch.hpp>
-
 #include <cstring>
 #include <functional>
 #include <vector>
 
 #include "quant_support.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 using namespace hearth::test;

@@ -1,8 +1,7 @@
 // The formats that are refused by name.
-#include <catch2/catch.hpp>
-
 #include "quant/format.hpp"
 #include "quant/refused.hpp"
+#include "support/catch.hpp"
 
 using namespace hearth;
 

@@ -1,8 +1,6 @@
 // What the tests of a context share: loading made models, decoding lists of tokens, comparing logits.
 #pragma once
 
-#include <catch2/catch.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -11,6 +9,7 @@
 
 #include "runtime/context.hpp"
 #include "runtime/open.hpp"
+#include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 namespace hearth::test {

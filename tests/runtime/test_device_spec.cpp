@@ -1,5 +1,5 @@
 // The device spec: what each word means, what the defaults are, and what every wrong word is answered with.
-#include <catch2/catch.hpp>
+#include "support/catch.hpp"
 
 #include <limits>
 

@@ -3,9 +3,8 @@
 #include "runtime/sampler/sampler.hpp"
 
 #include "runtime/sampler_reference.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
-
-#include <catch2/catch.hpp>
 
 #include <functional>
 #include <set>

@@ -1,7 +1,6 @@
 // The generator against its published vectors, and draws as pure functions of their place.
 #include "runtime/sampler/philox.hpp"
-
-#include <catch2/catch.hpp>
+#include "support/catch.hpp"
 
 using namespace hearth;
 

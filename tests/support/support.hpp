@@ -7,7 +7,7 @@
 
 namespace hearth::test {
 
-// Catch2 2.x has no SKIP: note why a check did not run and return from the test. Printed last by main().
+// Catch2 2.13 has no SKIP: note why a check did not run and return from the test. Printed last by main().
 void skip(const std::string& reason);
 const std::vector<std::string>& skipped();
 

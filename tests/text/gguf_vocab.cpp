@@ -1,9 +1,8 @@
 // The few GGUF value kinds that a vocabulary is made of.
 #include "gguf_vocab.hpp"
 
+#include "support/catch.hpp"
 #include "support/support.hpp"
-
-#include <catch2/catch.hpp>
 
 #include <cstring>
 

@@ -1,11 +1,11 @@
 // Builds the small vocabularies.
 #include "small_vocabs.hpp"
 
+#include "support/catch.hpp"
 #include "text/byte_alphabet.hpp"
 #include "text/utf8.hpp"
 
 #include <fmt/format.h>
-#include <catch2/catch.hpp>
 
 namespace hearth::test {
 

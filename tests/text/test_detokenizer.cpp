@@ -1,10 +1,9 @@
 // Streaming gives the same text as detokenizing at once, and never half a character.
 #include "small_vocabs.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 #include "text/detokenizer.hpp"
 #include "text/utf8.hpp"
-
-#include <catch2/catch.hpp>
 
 using namespace hearth;
 using namespace hearth::test;

@@ -1,7 +1,6 @@
 // The fuzz target over random inputs, for builds without a fuzzer.
+#include "support/catch.hpp"
 #include "support/support.hpp"
-
-#include <catch2/catch.hpp>
 
 // The target is one function in one file; it is built into the fuzzer from there, too.
 #define LLVMFuzzerTestOneInput fuzz_tokenize_one_input  // one name per target in this program

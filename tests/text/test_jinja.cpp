@@ -1,12 +1,12 @@
 // The template engine against what jinja2 rendered (jinja_cases.jsonl, kept true by
 // tests/python/test_templates.py).
-#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <string>
 #include <thread>
 
+#include "support/catch.hpp"
 #include "support/support.hpp"
 #include "text/chat.hpp"
 

@@ -1,13 +1,13 @@
 // Hostile templates: every limit ends in an error, on a small stack, and mutations of real templates never
 // break anything.
 #include <pthread.h>
-#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <fstream>
 #include <string>
 
+#include "support/catch.hpp"
 #include "support/support.hpp"
 #include "text/chat.hpp"
 

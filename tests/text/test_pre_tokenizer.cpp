@@ -1,10 +1,9 @@
 // The rules cut known texts as the models' own tokenizers do, and cut any text completely and in bounded
 // time.
+#include "support/catch.hpp"
 #include "support/support.hpp"
 #include "text/pre_tokenizer.hpp"
 #include "text/utf8.hpp"
-
-#include <catch2/catch.hpp>
 
 #include <chrono>
 

@@ -1,8 +1,7 @@
 // What each algorithm does with vocabularies that one can follow by hand.
 #include "small_vocabs.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
-
-#include <catch2/catch.hpp>
 
 using namespace hearth;
 using namespace hearth::test;
@@ -115,34 +114,34 @@ TEST_CASE("a bad vocabulary is refused with a sentence that says where") {
     const SmallVocab small = small_bpe();
     VocabSource source = small.source();
     source.scores.pop_back();
-    CHECK_THAT(message(source), Catch::Contains("scores"));
+    CHECK_THAT(message(source), contains("scores"));
     source = small.source();
     source.types.pop_back();
-    CHECK_THAT(message(source), Catch::Contains("token_type"));
+    CHECK_THAT(message(source), contains("token_type"));
     source = small.source();
     source.scores[7] = std::numeric_limits<float>::quiet_NaN();
-    CHECK_THAT(message(source), Catch::Contains("entry 7"));
+    CHECK_THAT(message(source), contains("entry 7"));
     for (const std::string_view merge : {"", "ab", "ab ", " ab"}) {
         source = small.source();
         source.merges[3] = merge;
-        CHECK_THAT(message(source), Catch::Contains("entry 3"));
+        CHECK_THAT(message(source), contains("entry 3"));
     }
     source = small.source();
     source.merges.clear();
-    CHECK_THAT(message(source), Catch::Contains("merges"));
+    CHECK_THAT(message(source), contains("merges"));
     source = small.source();
     source.tokens.clear();
-    CHECK_THAT(message(source), Catch::Contains("no tokens"));
+    CHECK_THAT(message(source), contains("no tokens"));
     source = small.source();
     source.model = "rwkv";
-    CHECK_THAT(message(source), Catch::Contains("'rwkv'") && Catch::Contains("llama"));
+    CHECK_THAT(message(source), contains("'rwkv'") && contains("llama"));
 }
 
 TEST_CASE("an unknown pre-tokenizer is an error that lists the known ones, and can be overridden") {
     const SmallVocab small = small_bpe("brand-new");
     CHECK_FALSE(make_vocab(small.source()));
-    CHECK_THAT(error_record().message, Catch::Contains("'brand-new'") && Catch::Contains("pre_tokenizer") &&
-                                           Catch::Contains("qwen2"));
+    CHECK_THAT(error_record().message,
+               contains("'brand-new'") && contains("pre_tokenizer") && contains("qwen2"));
     VocabSource source = small.source();
     source.pre_override = "gpt-2";
     const auto vocab = make_vocab(source);

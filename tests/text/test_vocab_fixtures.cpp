@@ -1,10 +1,10 @@
 // Real vocabularies agree with the ids that llama.cpp gives, and give texts back unchanged.
 #include "gguf_vocab.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 #include "text/detokenizer.hpp"
 
 #include <fmt/format.h>
-#include <catch2/catch.hpp>
 
 #include <nlohmann/json.hpp>
 

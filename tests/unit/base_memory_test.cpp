@@ -1,6 +1,4 @@
 // Buffers, limits of the machine and the fork guard keep their promises.
-#include <catch2/catch.hpp>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include "base/checksum.hpp"
 #include "base/memory.hpp"
 #include "base/platform.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

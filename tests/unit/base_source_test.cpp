@@ -1,6 +1,4 @@
 // Sources give the bytes asked for or a sentence; they never read past their end.
-#include <catch2/catch.hpp>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 
 #include "base/file_writer.hpp"
 #include "base/source.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

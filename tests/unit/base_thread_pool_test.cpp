@@ -1,6 +1,4 @@
 // The promises of the thread pool: every part once, in order of taking, a prefix when stopped, late jobs harmless.
-#include <catch2/catch.hpp>
-
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "base/thread_pool.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

@@ -1,10 +1,9 @@
 // Real GGUF files parse, and their tensors can be read.
-#include <catch2/catch.hpp>
-
 #include <filesystem>
 #include <vector>
 
 #include "format/gguf.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

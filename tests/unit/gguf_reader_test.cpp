@@ -1,10 +1,9 @@
 // The GGUF reader's promises on hand-made files: values arrive, hostile numbers are refused with a sentence.
-#include <catch2/catch.hpp>
-
 #include <cstring>
 #include <vector>
 
 #include "gguf_bytes.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

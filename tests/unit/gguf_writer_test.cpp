@@ -1,6 +1,4 @@
 // What is written is read back the same, whole, split, and never half.
-#include <catch2/catch.hpp>
-
 #include <sys/resource.h>
 
 #include <cerrno>
@@ -11,6 +9,7 @@
 
 #include "format/gguf_writer.hpp"
 #include "gguf_bytes.hpp"
+#include "support/catch.hpp"
 #include "support/support.hpp"
 
 using namespace hearth;

@@ -1,7 +1,6 @@
 // The test support itself: seeded numbers repeat, their moments are right, absent fixtures say so.
+#include "support/catch.hpp"
 #include "support/support.hpp"
-
-#include <catch2/catch.hpp>
 
 #include <cmath>
 #include <thread>
