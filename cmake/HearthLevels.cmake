@@ -1,15 +1,16 @@
 # The CPU levels: lib/device/cpu/level/*.cpp compiled once per instruction set into the one library, picked at run time.
-set(HEARTH_CPU_LEVELS "")
+# `generic` is plain C++ vectors for any processor; it is built everywhere, so that every machine tests it.
+set(HEARTH_CPU_LEVELS generic)
+set(HEARTH_CPU_FLAGS_generic "")
+set(HEARTH_CPU_MORE_LEVELS "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-  set(HEARTH_CPU_LEVELS v2 v3 v4)
+  set(HEARTH_CPU_MORE_LEVELS v2 v3 v4)
   set(HEARTH_CPU_FLAGS_v2 -march=x86-64-v2)
   set(HEARTH_CPU_FLAGS_v3 -march=x86-64-v3)
   set(HEARTH_CPU_FLAGS_v4 -march=x86-64-v4 -mavx512vnni -mavx512bf16 -mprefer-vector-width=512
       -Wno-maybe-uninitialized -Wno-uninitialized)  # GCC 12 sees its own _mm512_undefined as a use of an uninitialised variable
-else()
-  set(HEARTH_CPU_LEVELS generic)
-  set(HEARTH_CPU_FLAGS_generic "")
 endif()
+list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_MORE_LEVELS})
 
 # hearth_cpu_levels(target sources...): adds one object library per level to the target. Each source sees
 # HEARTH_CPU_LEVEL (its level's name as a token) and must put every symbol but its table into an anonymous namespace.
@@ -23,6 +24,6 @@ function(hearth_cpu_levels target)
     target_compile_definitions(hearth_cpu_${level} PRIVATE HEARTH_CPU_LEVEL=${level} HEARTH_CPU_LEVEL_${level}=1)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:hearth_cpu_${level}>)
   endforeach()
-  list(TRANSFORM HEARTH_CPU_LEVELS PREPEND HEARTH_HAS_LEVEL_ OUTPUT_VARIABLE has)
+  list(TRANSFORM HEARTH_CPU_MORE_LEVELS PREPEND HEARTH_HAS_LEVEL_ OUTPUT_VARIABLE has)
   target_compile_definitions(${target} PRIVATE ${has})
 endfunction()

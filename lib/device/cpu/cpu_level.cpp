@@ -20,9 +20,8 @@
      {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level},            \
      &hearth_cpu_attention_##level}
 
-#if defined(HEARTH_HAS_LEVEL_generic)
 HEARTH_DECLARE_LEVEL(generic)
-#else
+#if defined(HEARTH_HAS_LEVEL_v2)
 HEARTH_DECLARE_LEVEL(v2)
 HEARTH_DECLARE_LEVEL(v3)
 HEARTH_DECLARE_LEVEL(v4)
@@ -38,12 +37,9 @@ struct Level {
     bool (*usable)();
 };
 
-#if defined(HEARTH_HAS_LEVEL_generic)
-
 bool always() { return true; }
-constexpr Level kLevels[] = {{"generic", HEARTH_LEVEL_KERNELS(generic), always}};
 
-#else
+#if defined(HEARTH_HAS_LEVEL_v2)
 
 struct CpuId {
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -82,12 +78,17 @@ bool usable_v4() {
            has(saved_states(), {5, 6, 7});
 }
 
-// Best first.
-constexpr Level kLevels[] = {{"v4", HEARTH_LEVEL_KERNELS(v4), usable_v4},
-                             {"v3", HEARTH_LEVEL_KERNELS(v3), usable_v3},
-                             {"v2", HEARTH_LEVEL_KERNELS(v2), usable_v2}};
-
 #endif
+
+// Best first.
+constexpr Level kLevels[] = {
+#if defined(HEARTH_HAS_LEVEL_v2)
+    {"v4", HEARTH_LEVEL_KERNELS(v4), usable_v4},
+    {"v3", HEARTH_LEVEL_KERNELS(v3), usable_v3},
+    {"v2", HEARTH_LEVEL_KERNELS(v2), usable_v2},
+#endif
+    {"generic", HEARTH_LEVEL_KERNELS(generic), always},
+};
 
 }  // namespace
 
@@ -100,7 +101,6 @@ Result<Kernels> choose_level() {
         if (!at_hand.empty()) at_hand.append(", ");
         at_hand.append(level.name);
     }
-    if (!wanted) return fail(Code::unsupported_type, "cpu: this processor lacks the x86-64-v2 instructions");
     return fail(Code::invalid_argument, "HEARTH_CPU_LEVEL={}: not a level of this machine; it has {}", wanted, at_hand);
 }
 
