@@ -28,6 +28,7 @@ RuntimeOptions runtime_options(const hearth_runtime_params& p) {
     o.log.user = p.log_user;
     o.log.write = p.log;
     if (p.log_level) o.log.level = static_cast<LogLevel>(p.log_level);
+    if (p.plugin_path) o.plugin_path = field_text(p.plugin_path, p.plugin_path_size);
     return o;
 }
 
@@ -113,9 +114,7 @@ hearth_status hearth_runtime_release(hearth_runtime* runtime) {
 hearth_status hearth_runtime_device(hearth_runtime* runtime, uint32_t index, hearth_device_info* out) {
     return guarded([&]() -> Status {
         HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
-        const std::vector<DeviceInfo> devices = r->runtime->devices();
-        if (index >= devices.size()) return fail(Code::not_found, "there are {} devices, none with index {}", devices.size(), index);
-        const DeviceInfo& device = devices[index];
+        HEARTH_TRY(const DeviceInfo device, r->runtime->device_info(index));
         hearth_device_info info{};
         fill_text(info.spec, device.spec);
         fill_text(info.name, device.name);

@@ -137,15 +137,12 @@ double median(const std::vector<double>& sorted) {
 
 // What the CPU device says of its level: "level v3" -> "v3".
 std::string cpu_level(const hearth::Runtime& runtime) {
-    const auto devices = runtime.devices();
-    if (!devices) return "";
-    for (const hearth_device_info& d : *devices) {
-        const std::string detail = d.detail;
-        const std::size_t at = detail.find("level ");
-        if (std::string_view(d.spec) == "cpu" && at != std::string::npos)
-            return detail.substr(at + 6, detail.find(',', at) - at - 6);
-    }
-    return "";
+    hearth_device_info cpu{};
+    cpu.struct_size = sizeof cpu;
+    if (hearth_runtime_device(runtime.get(), 0, &cpu) != HEARTH_OK) return "";  // the first is the CPU; no plugin is opened
+    const std::string detail = cpu.detail;
+    const std::size_t at = detail.find("level ");
+    return at == std::string::npos ? "" : detail.substr(at + 6, detail.find(',', at) - at - 6);
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ void add_model(CLI::App& app, ModelFlags* flags) {
 }
 
 void add_device(CLI::App& app, ModelFlags* flags) {
-    app.add_option("--device", flags->device, "Where to compute: auto, cpu, ref, sim (see: hearth devices)");
+    app.add_option("--device", flags->device, "Where to compute: auto, cpu, cuda:0, ... (see: hearth devices)");
     add_threads(app, &flags->n_threads);
 }
 

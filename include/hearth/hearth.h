@@ -103,6 +103,9 @@ typedef struct hearth_runtime_params {
     void (*log)(void *user, int32_t level, const char *message);
     void *log_user;
     int32_t log_level; /* 0 = 3 */
+    /* Folders or files of device plugins, separated as in PATH; looked at before HEARTH_PLUGIN_PATH and the library's own folder. */
+    const char *plugin_path;
+    size_t plugin_path_size;
 } hearth_runtime_params;
 
 /* params may be NULL. [F] */
@@ -112,13 +115,14 @@ HEARTH_API hearth_status hearth_runtime_release(hearth_runtime *runtime); /* [F]
 
 typedef struct hearth_device_info {
     uint32_t struct_size;
-    char spec[64];         /* what names it in a device spec: "cpu" */
+    char spec[64];         /* what names it in a device spec: "cpu", "cuda:0"; of a plugin that is unusable its name or path */
     char name[96];         /* "AMD EPYC ..." */
     char detail[128];      /* "level v3" */
     char unavailable[256]; /* why it cannot be used; empty = it can */
     uint64_t total_bytes, free_bytes; /* 0 = unknown */
 } hearth_device_info;
-/* The i-th device; HEARTH_E_NOT_FOUND past the last. [S] */
+/* The i-th device, or plugin that cannot be used; HEARTH_E_NOT_FOUND past the last. The built-in ones come first (0 is the CPU);
+ * beyond them plugins are opened, and devices for as long as they are asked. [S] */
 HEARTH_API hearth_status hearth_runtime_device(hearth_runtime *runtime, uint32_t index, hearth_device_info *out);
 /* Planned bytes allocated now, and at most so far. Either may be NULL. [F] */
 HEARTH_API hearth_status hearth_runtime_memory(hearth_runtime *runtime, uint64_t *now_bytes, uint64_t *peak_bytes);
@@ -145,7 +149,7 @@ typedef struct hearth_model_params {
     uint32_t unknown_tensors_warn; /* HEARTH_ON: load a model with tensors that nothing uses, and log their names */
     uint32_t vocab_only;           /* HEARTH_ON: metadata and tokenizer, no weights; any architecture, unknown numbers are 0 */
     uint32_t reserved;
-    const char *device; /* a device spec: "auto" (default), "cpu", "ref" */
+    const char *device; /* a device spec (docs/devices.md): "auto" (default), "cpu", "cuda:0"; only the plugin that it names is opened */
     size_t device_size;
     const char *pre_tokenizer; /* use this pre-tokenizer instead of the one that the file names */
     size_t pre_tokenizer_size;

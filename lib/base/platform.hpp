@@ -70,6 +70,30 @@ class Thread {
     intptr_t handle_ = 0;
 };
 
+// A shared library opened at run time, its symbols kept to itself; closed with the object.
+class Library {
+  public:
+    Library() = default;
+    Library(Library&& other) noexcept;
+    Library& operator=(Library&& other) noexcept;
+    ~Library();
+    static Result<Library> open(const std::string& path);  // a path with a folder: nothing is searched
+    void* symbol(const char* name) const;                  // nullptr = absent
+    void keep() { handle_ = 0; }                           // it stays mapped until the process ends
+
+  private:
+    explicit Library(intptr_t handle) : handle_(handle) {}
+    intptr_t handle_ = 0;
+};
+std::string library_file(std::string_view stem);  // "hearth_cuda" -> "libhearth_cuda.so"
+// The stem of a file name; "" where it is not named like a library of this system.
+std::string_view library_stem(std::string_view file);
+char path_list_separator();  // of variables like PATH
+// The folder of the library or program that this code is part of; "" = unknown.
+std::string own_folder();
+// An environment variable; "" where it is absent, or where the process has rights that its caller has not (setuid).
+std::string trusted_variable(const char* name);
+
 // Tells whether this process is a fork of the one that made the object: a page that the kernel wipes in children.
 class ForkGuard {
   public:

@@ -1,15 +1,20 @@
 // The POSIX side of platform.hpp (Linux first; macOS and other systems get the portable subset).
 #ifndef _WIN32
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <new>
 #include <system_error>
@@ -224,6 +229,95 @@ void Thread::join() {
 }
 
 void Thread::abandon() { handle_ = 0; }
+
+Library::Library(Library&& other) noexcept : handle_(std::exchange(other.handle_, 0)) {}
+
+Library& Library::operator=(Library&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+}
+
+Library::~Library() {
+    if (handle_) dlclose(reinterpret_cast<void*>(handle_));
+}
+
+Result<Library> Library::open(const std::string& path) {
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!handle) {
+        const char* why = dlerror();
+        return fail(Code::io, "{}: cannot be opened: {}", path, why ? why : "the loader does not say why");
+    }
+    return Library(reinterpret_cast<intptr_t>(handle));
+}
+
+void* Library::symbol(const char* name) const { return handle_ ? dlsym(reinterpret_cast<void*>(handle_), name) : nullptr; }
+
+namespace {
+#ifdef __APPLE__
+constexpr std::string_view kLibraryEnds[] = {".dylib", ".so"};  // plugins are often named .so here too
+#else
+constexpr std::string_view kLibraryEnds[] = {".so"};
+#endif
+constexpr std::string_view kLibraryBegin = "lib";
+}  // namespace
+
+std::string library_file(std::string_view stem) {
+    return std::string(kLibraryBegin) + std::string(stem) + std::string(kLibraryEnds[0]);
+}
+
+std::string_view library_stem(std::string_view file) {
+    for (const std::string_view end : kLibraryEnds)
+        if (file.substr(0, kLibraryBegin.size()) == kLibraryBegin && file.size() > kLibraryBegin.size() + end.size() &&
+            file.substr(file.size() - end.size()) == end)
+            return file.substr(kLibraryBegin.size(), file.size() - kLibraryBegin.size() - end.size());
+    return {};
+}
+
+char path_list_separator() { return ':'; }
+
+std::string trusted_variable(const char* name) {
+#ifdef __linux__
+    const bool trusted = getauxval(AT_SECURE) == 0;
+#else
+    const bool trusted = getuid() == geteuid() && getgid() == getegid();
+#endif
+    const char* value = trusted ? std::getenv(name) : nullptr;
+    return value ? value : "";
+}
+
+#ifdef __linux__
+// Asks the kernel: what dladdr says of a program is argv[0], which the caller of the program chooses.
+std::string own_folder() {
+    static const char kHere = 0;
+    const auto here = reinterpret_cast<uintptr_t>(&kHere);
+    std::FILE* maps = std::fopen("/proc/self/maps", "re");
+    if (!maps) return {};
+    std::string folder, line;
+    for (int c = 0; folder.empty() && (c = std::fgetc(maps)) != EOF;) {
+        if (c != '\n') {
+            line += static_cast<char>(c);
+            continue;
+        }
+        char* end = nullptr;
+        const uintptr_t first = std::strtoull(line.c_str(), &end, 16);
+        const uintptr_t last = *end == '-' ? std::strtoull(end + 1, nullptr, 16) : 0;
+        const std::size_t path = line.find('/'), slash = line.rfind('/');
+        if (here >= first && here < last && path != std::string::npos) folder = line.substr(path, std::max(slash, path + 1) - path);
+        line.clear();
+    }
+    std::fclose(maps);
+    return folder;
+}
+#else
+std::string own_folder() {
+    static const char kHere = 0;
+    Dl_info info{};
+    if (!dladdr(&kHere, &info) || !info.dli_fname) return {};
+    const std::string path = info.dli_fname;
+    const std::size_t slash = path.rfind('/');
+    return slash == std::string::npos || path[0] != '/' ? std::string() : path.substr(0, std::max<std::size_t>(slash, 1));
+}
+#endif
 
 ForkGuard::ForkGuard() : process_id_(os::process_id()) {
 #ifdef MADV_WIPEONFORK

@@ -7,6 +7,8 @@
 #include <windows.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -213,6 +215,59 @@ void Thread::join() {
 }
 
 void Thread::abandon() { handle_ = 0; }
+
+Library::Library(Library&& other) noexcept : handle_(std::exchange(other.handle_, 0)) {}
+
+Library& Library::operator=(Library&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+}
+
+Library::~Library() {
+    if (handle_) FreeLibrary(reinterpret_cast<HMODULE>(handle_));
+}
+
+Result<Library> Library::open(const std::string& path) {
+    // What the library needs is looked for beside it and in the system's folders, never in the current one.
+    const HMODULE handle = LoadLibraryExW(wide(path).c_str(), nullptr,
+                                          LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
+    if (!handle) return fail_system(Code::io, path, "cannot be opened", last_error());
+    return Library(reinterpret_cast<intptr_t>(handle));
+}
+
+void* Library::symbol(const char* name) const {
+    return handle_ ? reinterpret_cast<void*>(GetProcAddress(reinterpret_cast<HMODULE>(handle_), name)) : nullptr;
+}
+
+std::string library_file(std::string_view stem) { return std::string(stem) + ".dll"; }
+
+std::string_view library_stem(std::string_view file) {
+    constexpr std::string_view kEnd = ".dll";
+    const bool is_library = file.size() > kEnd.size() && file.substr(file.size() - kEnd.size()) == kEnd;
+    return is_library ? file.substr(0, file.size() - kEnd.size()) : std::string_view();
+}
+
+char path_list_separator() { return ';'; }
+
+std::string trusted_variable(const char* name) {
+    const char* value = std::getenv(name);  // there is no setuid here
+    return value ? value : "";
+}
+
+std::string own_folder() {
+    static const char kHere = 0;
+    HMODULE module = nullptr;
+    wchar_t path[4096];
+    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                            reinterpret_cast<const wchar_t*>(&kHere), &module))
+        return {};
+    const DWORD n = GetModuleFileNameW(module, path, static_cast<DWORD>(std::size(path)));
+    if (n == 0 || n == std::size(path)) return {};
+    const int n_byte = WideCharToMultiByte(CP_UTF8, 0, path, static_cast<int>(n), nullptr, 0, nullptr, nullptr);
+    std::string text(static_cast<std::size_t>(std::max(n_byte, 0)), 0);
+    WideCharToMultiByte(CP_UTF8, 0, path, static_cast<int>(n), text.data(), n_byte, nullptr, nullptr);
+    return text.substr(0, text.find_last_of("\\/"));
+}
 
 ForkGuard::ForkGuard() = default;  // there is no fork here
 ForkGuard::~ForkGuard() = default;

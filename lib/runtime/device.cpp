@@ -1,9 +1,29 @@
 // Calls a backend's function table and turns its faults into this thread's error record.
 #include "runtime/device.hpp"
 
+#include <cstdio>
+#include <exception>
 #include <utility>
 
+#include "runtime/device_spec.hpp"
+
 namespace hearth {
+namespace {
+
+// What a backend throws against its contract while it is opened or asked what it is ends here.
+template <class Call>
+int32_t caught(Call call, hearth_fault* fault) {
+    try {
+        return call();
+    } catch (const std::exception& e) {
+        std::snprintf(fault->message, sizeof fault->message, "the backend threw an exception: %s", e.what());
+    } catch (...) {
+        std::snprintf(fault->message, sizeof fault->message, "the backend threw an exception");
+    }
+    return static_cast<int32_t>(Code::internal);
+}
+
+}  // namespace
 
 DeviceBuffer::DeviceBuffer(DeviceBuffer&& other) noexcept { *this = std::move(other); }
 
@@ -20,11 +40,11 @@ DeviceBuffer::~DeviceBuffer() {
 
 Result<std::unique_ptr<Device>> Device::open(const hearth_backend& backend, const hearth_host& host, int32_t index,
                                              const std::string& options) {
-    std::string spec = backend.name;
-    if (index > 0) spec += ":" + std::to_string(index);
+    std::string spec = device_name({backend.name, index, options});
     std::unique_ptr<Device> device(new Device(backend, nullptr, std::move(spec)));  // first: what is open must have an owner
     hearth_fault fault{};
-    const int32_t code = backend.open(&host, index, options.c_str(), &device->handle_, &fault);
+    const int32_t code =
+        caught([&] { return backend.open(&host, index, options.c_str(), &device->handle_, &fault); }, &fault);
     HEARTH_CHECK(device->check(code, fault));
     return device;
 }
@@ -47,8 +67,16 @@ Result<hearth_backend_device> Device::describe() {
     hearth_backend_device info{};
     info.size = sizeof info;
     hearth_fault fault{};
-    HEARTH_CHECK(check(table_.describe(handle_, &info, &fault), fault));
+    HEARTH_CHECK(check(caught([&] { return table_.describe(handle_, &info, &fault); }, &fault), fault));
     return info;
+}
+
+Result<int32_t> count_devices(const hearth_backend& backend, const hearth_host& host) {
+    hearth_fault fault{};
+    int32_t n = 0;
+    const int32_t code = caught([&] { return backend.device_count(&host, &n, &fault); }, &fault);
+    if (code < 0) return fail(static_cast<Code>(code), "{}: {}", backend.name, fault.message);
+    return n;
 }
 
 Result<DeviceBuffer> Device::alloc(uint64_t bytes, const char* what) {

@@ -39,7 +39,7 @@ class Device {
     Device& operator=(const Device&) = delete;
 
     const char* backend_name() const { return table_.name; }
-    const std::string& spec() const { return spec_; }  // "cpu"
+    const std::string& spec() const { return spec_; }  // as device_name() says it: "cpu", "cuda:0"
     Result<hearth_backend_device> describe();
 
     Result<DeviceBuffer> alloc(uint64_t bytes, const char* what);
@@ -70,5 +70,8 @@ class Device {
     hearth_device* handle_;
     std::string spec_;
 };
+
+// How many devices a backend has.
+Result<int32_t> count_devices(const hearth_backend& backend, const hearth_host& host);
 
 }  // namespace hearth

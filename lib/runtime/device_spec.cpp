@@ -155,6 +155,12 @@ Status read_option(std::string_view key, std::string_view value, uint32_t* seen,
 }
 
 // ---- devices ----
+std::string_view trimmed(std::string_view text) {
+    const std::size_t begin = text.find_first_not_of(" \t");
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
 bool only_one(std::string_view backend) { return backend == "cpu" || backend == "ref"; }
 
 bool is_name(std::string_view text) {
@@ -163,12 +169,18 @@ bool is_name(std::string_view text) {
            std::all_of(text.begin(), text.end(), letter);
 }
 
-// How many devices options like "2x4GiB;link=8GB/s" stand for: what is before the 'x' of the first word, else 1.
+// How many devices options like "link=8GB/s;2x4GiB" stand for: what is before the 'x' of the word that is a size, else 1.
 bool sim_count(std::string_view options, uint64_t* n) {
-    const std::size_t end = options.find_first_not_of("0123456789");
     *n = 1;
-    if (end == std::string_view::npos || end == 0 || options[end] != 'x') return true;
-    return read_number(options.substr(0, end), kMostDevices, n) && *n > 0;
+    for (std::size_t at = 0; at <= options.size();) {
+        const std::size_t stop = std::min(options.find(';', at), options.size());
+        const std::string_view word = trimmed(options.substr(at, stop - at));
+        const std::size_t end = word.find_first_not_of("0123456789");
+        if (end != std::string_view::npos && end > 0 && word[end] == 'x')
+            return read_number(word.substr(0, end), kMostDevices, n) && *n > 0;
+        at = stop + 1;
+    }
+    return true;
 }
 
 Status add_device(DeviceRef device, DeviceSpec* spec) {
@@ -182,11 +194,8 @@ Status add_device(DeviceRef device, DeviceSpec* spec) {
 
 Status read_sim(std::string_view word, std::string_view options, DeviceSpec* spec) {
     uint64_t n = 0;
-    if (options.find_first_not_of("0123456789") == std::string_view::npos) {
-        if (!read_number(options, kMostIndex, &n))
-            return fail(Code::invalid_argument, "'{}' is not a device: write sim, sim:0, or a size with its unit as in sim:2x4GiB", word);
-        return add_device({"sim", static_cast<int32_t>(n), ""}, spec);
-    }
+    if (options.empty()) return fail(Code::invalid_argument, "'{}' is not a device: write sim, sim:0 or sim:2x4GiB", word);
+    if (read_number(options, kMostIndex, &n)) return add_device({"sim", static_cast<int32_t>(n), ""}, spec);
     if (!sim_count(options, &n))
         return fail(Code::invalid_argument, "'{}' asks for a number of devices outside 1..{}", word, kMostDevices);
     for (uint64_t i = 0; i < n; ++i) HEARTH_CHECK(add_device({"sim", static_cast<int32_t>(i), std::string(options)}, spec));
@@ -216,12 +225,6 @@ Status read_device(std::string_view word, DeviceSpec* spec) {
                     kMostIndex, kDeviceUsage);
     if (only_one(name) && index != 0) return fail(Code::invalid_argument, "'{}' is not a device: there is one {}", word, name);
     return add_device({std::string(name), static_cast<int32_t>(index), ""}, spec);
-}
-
-std::string_view trimmed(std::string_view text) {
-    const std::size_t begin = text.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
 Status read_word(std::string_view word, uint32_t* seen, DeviceSpec* spec) {

@@ -37,7 +37,8 @@ struct DeviceSpec {
 };
 
 // Comma-separated words, blanks around them are fine. A word with '=' is an option, any other names a device:
-//   auto | cpu | ref | NAME | NAME:INDEX | sim | sim:SIZE | sim:NxSIZE        (behind "sim:" all but a comma is the backend's)
+//   auto | cpu | ref | NAME | NAME:INDEX | sim | sim:INDEX | sim:SIZE | sim:NxSIZE;link=8GB/s
+// (behind "sim:" all up to the comma is the backend's own, but that a number below 1024 is an index)
 //   layers=N|auto|all  split=layer|tensor  shares=3:1  kv=device|cpu  experts=device|cpu  vision=device|cpu
 //   reserve=512MiB  strict=on|off  deterministic=on|off
 // No device word = auto. Whether a backend of that name exists is for the runtime to say.

@@ -1,14 +1,9 @@
-// The runtime: host services for backends, and the devices that specs open.
+// The runtime: threads, memory and the services of the host that backends call.
 #include "runtime/runtime.hpp"
 
 #include <functional>
 
 #include "base/platform.hpp"
-
-// The built-in backends; their folders are not included by anybody.
-extern "C" const hearth_backend* hearth_backend_cpu(void);
-extern "C" const hearth_backend* hearth_backend_ref(void);
-extern "C" const hearth_backend* hearth_backend_sim(void);
 
 namespace hearth {
 
@@ -104,47 +99,5 @@ int64_t Runtime::host_parallel(void* user, int64_t n_part, void (*fn)(void*, int
 }
 
 void Runtime::host_burst(void* user, int32_t on) { static_cast<Runtime*>(user)->pool_->burst(on != 0); }
-
-std::vector<const hearth_backend*> Runtime::backends() const {
-    std::vector<const hearth_backend*> all = {hearth_backend_cpu(), hearth_backend_ref(), hearth_backend_sim()};
-    all.insert(all.end(), options_.extra_backends.begin(), options_.extra_backends.end());
-    return all;
-}
-
-Result<Device*> Runtime::device(std::string_view spec) {
-    std::lock_guard lock(devices_mutex_);
-    const std::string_view name = spec.empty() || spec == "auto" ? "cpu" : spec;
-    if (auto it = devices_.find(name); it != devices_.end()) return it->second.get();
-    std::string known = "auto";
-    for (const hearth_backend* backend : backends()) {
-        known += std::string(", ") + backend->name;
-        if (name != backend->name) continue;
-        HEARTH_TRY(auto device, Device::open(*backend, host_, 0, ""));
-        return devices_.emplace(name, std::move(device)).first->second.get();
-    }
-    return fail(Code::placement, "unknown device '{}'; known are {}", spec, known);
-}
-
-std::vector<DeviceInfo> Runtime::devices() {
-    std::vector<DeviceInfo> all;
-    for (const hearth_backend* backend : backends()) {
-        DeviceInfo info;
-        info.spec = backend->name;
-        Result<Device*> opened = device(info.spec);
-        if (opened) {
-            if (Result<hearth_backend_device> d = (*opened)->describe()) {
-                info.name = d->name;
-                info.detail = d->detail;
-                info.total_bytes = d->total_bytes;
-                info.free_bytes = d->free_bytes;
-                all.push_back(std::move(info));
-                continue;
-            }
-        }
-        info.unavailable = error_record().message;
-        all.push_back(std::move(info));
-    }
-    return all;
-}
 
 }  // namespace hearth

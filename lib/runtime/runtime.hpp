@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +13,8 @@
 #include "base/platform.hpp"
 #include "base/thread_pool.hpp"
 #include "runtime/device.hpp"
+#include "runtime/device_spec.hpp"
+#include "runtime/plugins.hpp"
 
 namespace hearth {
 
@@ -23,6 +24,7 @@ struct RuntimeOptions {
     AllocatorHooks allocator;
     LogSink log;
     std::vector<const hearth_backend*> extra_backends;  // registered by pointer
+    std::string plugin_path;  // folders or files of plugins, before those of HEARTH_PLUGIN_PATH
 };
 
 // One line of `hearth devices`: usable, or why not.
@@ -62,9 +64,21 @@ class Runtime {
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
 
-    // Opens (once) the device that a spec names: "cpu", "ref" or "auto". An unknown word is an error that lists the known.
+    // Opens a device, once per (backend, index, options); it stays open with the runtime. Of plugins only the one that is named
+    // is opened, and none for a backend that is built in or registered.
+    Result<Device*> device(const DeviceRef& ref);
+    // The same for a spec that comes down to one device, and to nothing that needs a plan.
     Result<Device*> device(std::string_view spec);
+    // The devices of a spec; for "auto" the accelerators, or the CPU where there is none and no number of layers is asked for.
+    Result<std::vector<DeviceRef>> resolve(const DeviceSpec& spec);
+    // What "auto" chooses from, the best backend first: registered backends and plugins, but no host-side ones.
+    std::vector<DeviceRef> accelerators();
+
+    // Every device of every backend, and every plugin that cannot be used, with the reason. Opens all plugins; devices that are
+    // not in use are closed again.
     std::vector<DeviceInfo> devices();
+    // The i-th of them; NOT_FOUND past the last. The built-in ones come first, and for those no plugin is opened.
+    Result<DeviceInfo> device_info(std::size_t index);
 
     int32_t n_thread() const { return pool_->n_thread(); }
     const LogSink& log() const { return options_.log; }
@@ -78,9 +92,21 @@ class Runtime {
 
   private:
     friend class HostMemory;
-    explicit Runtime(const RuntimeOptions& options) : options_(options) {}
+    explicit Runtime(const RuntimeOptions& options) : options_(options), plugins_(options.plugin_path) {}
+    struct Listed {
+        DeviceRef ref;
+        const hearth_backend* backend = nullptr;  // nullptr: unusable
+        std::string spec, reason;
+    };
     void fill_host();
     std::vector<const hearth_backend*> backends() const;
+    Result<const hearth_backend*> find_backend(const std::string& name);
+    std::vector<std::string> known_names() const;
+    std::string known_text() const;
+    Failure fail_unknown(const std::string& name) const;
+    void list_backend(const hearth_backend& backend, std::vector<Listed>* out) const;
+    std::vector<Listed> list(std::size_t n_wanted);
+    DeviceInfo describe(const Listed& entry);
     static void* host_allocate(void* user, std::size_t bytes, std::size_t align);
     static void host_free(void* user, void* p, std::size_t bytes, std::size_t align);
     static void host_log(void* user, int32_t level, const char* message);
@@ -95,7 +121,12 @@ class Runtime {
     std::unique_ptr<ThreadPool> pool_;
     std::mutex pool_mutex_, devices_mutex_;
     hearth_host host_{};
-    std::map<std::string, std::unique_ptr<Device>, std::less<>> devices_;
+    struct Opened {
+        DeviceRef ref;
+        std::unique_ptr<Device> device;
+    };
+    Plugins plugins_;
+    std::vector<Opened> devices_;
 };
 
 }  // namespace hearth

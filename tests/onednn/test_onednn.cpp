@@ -164,7 +164,7 @@ TEST_CASE("a runtime that is given the oneDNN table lists and opens its device",
     REQUIRE(runtime);
     bool listed = false;
     for (const DeviceInfo& info : (*runtime)->devices()) {
-        if (info.spec != "onednn") continue;
+        if (info.spec != "onednn:0") continue;
         listed = true;
         CHECK(info.unavailable == "");
         CHECK(says(info.name, "oneDNN"));

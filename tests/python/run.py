@@ -2,7 +2,7 @@
 import sys
 import unittest
 
-names = sys.argv[1:] or ["test_stream", "test_llama", "test_model", "test_stories"]
+names = sys.argv[1:] or ["test_stream", "test_llama", "test_model", "test_placement", "test_stories"]
 program = unittest.main(module=None, argv=["run.py", "-v", *names], exit=False)
 result = program.result
 failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)

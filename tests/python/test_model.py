@@ -100,7 +100,7 @@ class Keywords(unittest.TestCase):
                 llama("the", xyzzy=3)
 
     def test_what_is_not_supported_is_refused_not_ignored(self):
-        for name, value in (("n_gpu_layers", -1), ("lora_path", "x"), ("embedding", True), ("chat_format", "chatml"), ("type_k", 8),
+        for name, value in (("main_gpu", 1), ("lora_path", "x"), ("embedding", True), ("chat_format", "chatml"), ("type_k", 8),
                             ("use_mlock", True), ("draft_model", object()), ("n_threads_batch", 99), ("swa_full", True)):
             with self.subTest(name=name), self.assertRaisesRegex(hearth.UnsupportedError, name):
                 hearth.Llama(support.tiny_model(), **{name: value})

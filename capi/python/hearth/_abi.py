@@ -83,6 +83,8 @@ class hearth_runtime_params(Structure):
         ("log", CFUNCTYPE(None, c_void_p, c_int32, c_char_p)),
         ("log_user", c_void_p),
         ("log_level", c_int32),
+        ("plugin_path", c_char_p),
+        ("plugin_path_size", c_size_t),
     ]
 
 

@@ -25,14 +25,9 @@ def checked_keywords(function):
     return call
 
 
-ONLY_CPU = "this version computes on the CPU alone"
 # Parameters of llama-cpp-python's constructor that have no effect here, so that only these values mean what they say.
 CONSTRUCTOR_ONLY = {
-    "n_gpu_layers": ((0,), ONLY_CPU),
-    "split_mode": ((1,), ONLY_CPU),
-    "main_gpu": ((0,), ONLY_CPU),
-    "tensor_split": ((None,), ONLY_CPU),
-    "op_offload": ((None, False), ONLY_CPU),
+    "op_offload": ((None, False), "work stays on the device that holds its layer"),
     "use_mlock": ((False,), "weights are not locked in memory"),
     "kv_overrides": ((None,), "metadata cannot be overridden"),
     "pooling_type": ((-1,), "embeddings are not available yet"),
@@ -68,6 +63,54 @@ def only(table, values):
     for name, (allowed, reason) in table.items():
         if name in values and not any(values[name] is a or values[name] == a for a in allowed):
             raise UnsupportedError(f"{name}={values[name]!r} is not supported: {reason}")
+
+
+PLACEMENT_DEFAULTS = {"n_gpu_layers": 0, "split_mode": 1, "main_gpu": 0, "tensor_split": None, "offload_kqv": True}
+SPLIT_MODES = {0: "", 1: "", 2: ",split=tensor", 3: ",split=tensor"}  # none, layer, row, tensor
+NOT_ACCELERATORS = ("cpu", "ref", "sim", "onednn")
+
+
+def share_text(share):
+    """A decimal of at most six places, as a device spec has it."""
+    if not 0 <= share <= 1e6:
+        raise ValueError(f"tensor_split has {share!r}; it holds numbers from 0 to 1000000, one per GPU")
+    return f"{share:.6f}".rstrip("0").rstrip(".")
+
+
+def device_spec(p, devices):
+    """The device spec that llama-cpp-python's words mean. devices: called for the list of devices where one is meant by its number."""
+    given = [name for name, default in PLACEMENT_DEFAULTS.items() if p[name] is not default and p[name] != default]
+    if p["device"] is not None:
+        if given:
+            raise ValueError(f"device={p['device']!r} and {given[0]}={p[given[0]]!r} both say where the model goes; use one of them")
+        return p["device"]
+    n, mode, gpu = p["n_gpu_layers"], p["split_mode"], p["main_gpu"]
+    if not isinstance(n, int) or n < -1:
+        raise ValueError(f"n_gpu_layers is {n!r}; it is a number of layers, 0 for the CPU alone, or -1 for as many as fit")
+    if mode not in SPLIT_MODES:
+        raise ValueError(f"split_mode is {mode!r}; it is 0 none, 1 layer, 2 row or 3 tensor")
+    if not isinstance(gpu, int) or gpu < 0:
+        raise ValueError(f"main_gpu is {gpu!r}; it is the number of a GPU from 0 on")
+    if n == 0:
+        for name in given:
+            if name != "offload_kqv":
+                raise UnsupportedError(f"{name}={p[name]!r} has no effect with n_gpu_layers=0, which is the CPU alone")
+        return "cpu"
+    if mode != 0 and gpu != 0:
+        raise UnsupportedError(f"main_gpu={gpu} is not supported with split_mode={mode}: it chooses the one GPU of split_mode=0")
+    where = "auto"
+    if mode == 0:
+        if p["tensor_split"] is not None:
+            raise UnsupportedError("tensor_split is not supported with split_mode=0: everything goes to main_gpu")
+        found = [d["spec"] for d in devices() if not d["unavailable"] and d["spec"].split(":")[0] not in NOT_ACCELERATORS]
+        if gpu < len(found):
+            where = found[gpu]
+        elif gpu > 0:
+            raise ValueError(f"main_gpu is {gpu}; the usable GPUs are {', '.join(found) or 'none'}")
+    spec = where + (",layers=auto" if n == -1 else f",layers={n}") + SPLIT_MODES[mode]
+    if p["tensor_split"] is not None:
+        spec += ",shares=" + ":".join(share_text(share) for share in p["tensor_split"])
+    return spec if p["offload_kqv"] else spec + ",kv=cpu"
 
 
 # GGML type numbers, as llama-cpp-python takes them, and names.

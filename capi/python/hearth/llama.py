@@ -82,7 +82,10 @@ class Llama:
         log = (lambda level, message: LOG.log(LOG_LEVELS.get(level, logging.INFO), message)) if verbose else None
         try:
             self._runtime = Runtime(n_threads or 0, log)
+            device = _options.device_spec(values, self._runtime.devices)
             self._model = Model(self._runtime, model_path, device, use_mmap, vocab_only, progress)
+            if n_gpu_layers == -1 and self._model.info["device"] == "cpu":
+                LOG.warning("n_gpu_layers=-1: there is no usable GPU, so everything is on the CPU (Runtime.devices() has the reasons)")
             self._vocab = self._model.vocab() if self._model.info["has_vocab"] else None
             if not vocab_only:
                 self._make_context(values)

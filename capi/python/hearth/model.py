@@ -52,12 +52,16 @@ class Handle:
 
 
 class Runtime(Handle):
-    """Threads, memory and log. n_threads: 0 = physical cores. log: called as log(level, message), from any thread."""
+    """Threads, memory, log and devices. n_threads: 0 = physical cores. log: called as log(level, message), from any thread.
+    plugin_path: folders or files of device plugins, separated as in PATH."""
     _release = lib.hearth_runtime_release
 
-    def __init__(self, n_threads=0, log=None, log_level=3):
+    def __init__(self, n_threads=0, log=None, log_level=3, plugin_path=None):
         super().__init__()
         params = make(_abi.hearth_runtime_params, n_threads=n_threads)
+        if plugin_path:
+            path = text_bytes(os.fspath(plugin_path))
+            params.plugin_path, params.plugin_path_size = path, len(path)
         if log:
             kind = dict(_abi.hearth_runtime_params._fields_)["log"]
             self._log = kind(lambda _, level, message: log(level, message.decode("utf-8", "replace")))
@@ -67,7 +71,8 @@ class Runtime(Handle):
         self._handle = out
 
     def devices(self):
-        """A list of dicts: spec, name, detail, unavailable ("" = it can be used), total_bytes, free_bytes."""
+        """Every device, and every plugin that cannot be used, as a dict: spec, name, detail, unavailable ("" = it can be used, else
+        the reason), total_bytes, free_bytes. Opens all plugins."""
         found = []
         while True:
             info = make(_abi.hearth_device_info)

@@ -1,0 +1,89 @@
+"""Where a model goes: llama-cpp-python's words, device specs, and what is said where a device does not exist."""
+import logging
+import os
+import unittest
+
+import support
+from support import hearth
+from hearth import _options
+
+GPUS = [{"spec": "cpu", "unavailable": ""}, {"spec": "sim:0", "unavailable": ""}, {"spec": "onednn:0", "unavailable": ""},
+        {"spec": "cuda:0", "unavailable": "no driver"}, {"spec": "cuda:1", "unavailable": ""}, {"spec": "cuda:2", "unavailable": ""}]
+
+
+def spec(devices=lambda: (_ for _ in ()).throw(AssertionError("no list is needed")), **words):
+    return _options.device_spec({**_options.PLACEMENT_DEFAULTS, "device": None, **words}, devices)
+
+
+class Words(unittest.TestCase):
+    def test_each_combination_has_one_spec(self):
+        for words, want in (({}, "cpu"), ({"offload_kqv": False}, "cpu"), ({"n_gpu_layers": -1}, "auto,layers=auto"),
+                            ({"n_gpu_layers": 20}, "auto,layers=20"), ({"n_gpu_layers": 20, "offload_kqv": False}, "auto,layers=20,kv=cpu"),
+                            ({"n_gpu_layers": -1, "split_mode": 2}, "auto,layers=auto,split=tensor"),
+                            ({"n_gpu_layers": -1, "split_mode": 3}, "auto,layers=auto,split=tensor"),
+                            ({"n_gpu_layers": 9, "tensor_split": [3, 1 / 3, 0]}, "auto,layers=9,shares=3:0.333333:0"),
+                            ({"device": "cuda:0,kv=cpu"}, "cuda:0,kv=cpu")):
+            with self.subTest(words=words):
+                self.assertEqual(spec(**words), want)
+
+    def test_main_gpu_counts_the_usable_accelerators(self):
+        self.assertEqual(spec(lambda: GPUS, n_gpu_layers=-1, split_mode=0), "cuda:1,layers=auto")
+        self.assertEqual(spec(lambda: GPUS, n_gpu_layers=5, split_mode=0, main_gpu=1, offload_kqv=False), "cuda:2,layers=5,kv=cpu")
+        self.assertEqual(spec(lambda: GPUS[:2], n_gpu_layers=5, split_mode=0), "auto,layers=5")
+        with self.assertRaisesRegex(ValueError, "main_gpu is 2; the usable GPUs are cuda:1, cuda:2"):
+            spec(lambda: GPUS, n_gpu_layers=-1, split_mode=0, main_gpu=2)
+
+    def test_what_means_nothing_is_an_error(self):
+        for words in ({"n_gpu_layers": -2}, {"n_gpu_layers": 1.5}, {"n_gpu_layers": 1, "split_mode": 4}, {"n_gpu_layers": 1, "main_gpu": -1},
+                      {"n_gpu_layers": 1, "tensor_split": [-1]}, {"n_gpu_layers": 1, "tensor_split": [float("nan")]},
+                      {"n_gpu_layers": 1, "device": "cpu"}, {"offload_kqv": False, "device": "cpu"}):
+            with self.subTest(words=words), self.assertRaises(ValueError):
+                spec(**words)
+        for words in ({"main_gpu": 1}, {"tensor_split": [1]}, {"split_mode": 2}, {"n_gpu_layers": 1, "main_gpu": 1},
+                      {"n_gpu_layers": 1, "split_mode": 0, "tensor_split": [1]}):
+            with self.subTest(words=words), self.assertRaises(hearth.UnsupportedError):
+                spec(**words)
+
+    def test_the_typo_that_hid_for_years_is_an_error(self):
+        with self.assertRaisesRegex(TypeError, "'offload_qkv'; did you mean 'offload_kqv'"):
+            hearth.Llama(support.tiny_model(), n_gpu_layers=0, offload_qkv=False)
+
+
+class NoAccelerator(unittest.TestCase):
+    """On a machine whose plugin path holds nothing that works."""
+
+    def setUp(self):
+        self.folder = os.path.join(support.FOLDER, "plugins")
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, "libhearth_broken.so"), "w", encoding="ascii") as file:
+            file.write("no library")
+        with hearth.Runtime(1) as runtime:
+            if any(d["spec"].split(":")[0] not in _options.NOT_ACCELERATORS and not d["unavailable"] for d in runtime.devices()):
+                self.skipTest("this machine has an accelerator")
+
+    def test_zero_layers_are_the_cpu(self):
+        with hearth.Llama(support.tiny_model(), n_threads=1, n_gpu_layers=0, offload_kqv=False) as llama:
+            self.assertEqual(llama.model.info["device"], "cpu")
+
+    def test_all_layers_fall_to_the_cpu_with_a_warning(self):
+        with self.assertLogs("hearth", logging.WARNING) as log:
+            with hearth.Llama(support.tiny_model(), n_threads=1, n_gpu_layers=-1) as llama:
+                self.assertEqual(llama.model.info["device"], "cpu")
+        self.assertIn("there is no usable GPU", log.output[0])
+
+    def test_a_number_of_layers_is_an_error_that_names_what_is_known(self):
+        with self.assertRaisesRegex(hearth.HearthError, "none is usable .known: auto, cpu, ref"):
+            hearth.Llama(support.tiny_model(), n_threads=1, n_gpu_layers=20)
+
+    @unittest.skipIf(os.name == "nt", "the file is named for another system")
+    def test_an_unusable_plugin_is_listed_with_its_reason(self):
+        with hearth.Runtime(1, plugin_path=self.folder) as runtime:
+            broken = [d for d in runtime.devices() if d["spec"] == "broken"]
+            self.assertEqual(len(broken), 1)
+            self.assertIn("cannot be opened", broken[0]["unavailable"])
+            with self.assertRaisesRegex(hearth.HearthError, "libhearth_broken.so cannot be used"):
+                hearth.Model(runtime, support.tiny_model(), "broken:0")
+
+
+if __name__ == "__main__":
+    unittest.main()
