@@ -219,31 +219,6 @@ hearth_status hearth_model_tensor(hearth_model* model, size_t index, hearth_tens
     });
 }
 
-hearth_status hearth_plan_make(hearth_runtime* runtime, const hearth_source* source, const hearth_model_params* model_params,
-                               const hearth_context_params* context_params, hearth_plan_info* out) {
-    return guarded([&]() -> Status {
-        HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
-        HEARTH_TRY(const ModelOptions options, model_options(model_params));
-        if (options.vocab_only) return fail(Code::invalid_argument, "vocab_only loads no weights: there is nothing to plan");
-        HEARTH_TRY(const ContextOptions context, context_options(context_params));
-        HEARTH_TRY(auto tensors, open_source(source));
-        HEARTH_TRY(const auto model, Model::open(r->runtime, std::move(tensors), options));
-        HEARTH_TRY(const PlanReport plan, make_plan(*model, context));
-        hearth_plan_info info{};
-        info.fits = plan.fits;
-        info.weight_bytes = plan.weight_bytes;
-        info.cache_bytes = plan.context.sum().cache_bytes;
-        info.activation_bytes = plan.context.sum().arena_bytes;
-        info.scratch_bytes = plan.context.sum().scratch_bytes;
-        info.output_bytes = plan.context.output_bytes + plan.context.staging_bytes;
-        info.total_bytes = plan.total_bytes;
-        info.available_bytes = plan.available_bytes;
-        info.reserve_bytes = plan.reserve_bytes;
-        info.n_ctx_fits = plan.n_ctx_fits;
-        return write_struct(info, "hearth_plan_info", out);
-    });
-}
-
 hearth_status hearth_quantize(hearth_runtime* runtime, const char* in_path, size_t in_size, const char* out_path, size_t out_size,
                               const hearth_quantize_params* params) {
     return guarded([&]() -> Status {

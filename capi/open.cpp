@@ -26,6 +26,9 @@ Result<ModelOptions> model_options(const hearth_model_params* params) {
     if (p.pre_tokenizer) o.pre_tokenizer = field_text(p.pre_tokenizer, p.pre_tokenizer_size);
     o.unknown_tensors_warn = p.unknown_tensors_warn == HEARTH_ON;
     o.vocab_only = p.vocab_only == HEARTH_ON;
+    if (p.context) {
+        HEARTH_TRY(o.context, context_options(p.context));
+    }
     if (p.progress)
         o.progress = [p](const LoadProgress& at) { return p.progress(p.progress_user, at.bytes_done, at.bytes_total) == 0; };
     return o;

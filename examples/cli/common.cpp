@@ -48,8 +48,10 @@ hearth::ModelOptions model_options(const ModelFlags& flags) {
     return options;
 }
 
-Result<hearth::Model> load_model(const hearth::Runtime& runtime, const ModelFlags& flags, bool vocab_only) {
+Result<hearth::Model> load_model(const hearth::Runtime& runtime, const ModelFlags& flags, bool vocab_only,
+                                 const hearth::ContextOptions* context) {
     hearth::ModelOptions options = model_options(flags);
+    if (context && context->n_ctx > 0) options.context = *context;
     options.vocab_only = vocab_only;
     ProgressBar bar("loading");
     if (bar.visible()) {

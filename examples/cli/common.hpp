@@ -32,8 +32,9 @@ void say(const std::string& line);       // a line on stderr
 
 Result<hearth::Runtime> make_runtime(const ModelFlags& flags);
 // Loads with a progress bar where stderr is a terminal.
-Result<hearth::Model> load_model(const hearth::Runtime& runtime, const ModelFlags& flags,
-                                 bool vocab_only = false);
+// context: the one that will be made, if it is known; layers that "fit" leave room for it.
+Result<hearth::Model> load_model(const hearth::Runtime& runtime, const ModelFlags& flags, bool vocab_only = false,
+                                 const hearth::ContextOptions* context = nullptr);
 hearth::ModelOptions model_options(const ModelFlags& flags);
 // Errors name a cache type that is not known.
 Result<hearth::ContextOptions> context_options(const ContextFlags& flags, const char* default_kv = "f16");

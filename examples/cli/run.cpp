@@ -93,7 +93,8 @@ int run(const RunOptions& o) {
     if (!o.interactive && !o.prompt.given)
         return usage("run needs a prompt: -p TEXT, -f FILE, or -i for a conversation");
     CLI_TRY(const auto runtime, make_runtime(o.model));
-    CLI_TRY(const auto model, load_model(runtime, o.model));
+    CLI_TRY(const auto wanted, context_options(o.context));
+    CLI_TRY(const auto model, load_model(runtime, o.model, false, &wanted));
     hearth::SamplerOptions sampling;
     sampling.preset = o.preset;
     sampling.options = o.sampling;

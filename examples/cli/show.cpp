@@ -99,7 +99,26 @@ void inspect_text(const hearth_model_info& info, const Metadata& metadata, const
     }
 }
 
-Json plan_json(const hearth_plan_info& p) {
+Json device_json(const hearth_device_plan& d) {
+    return {{"device", d.device},
+            {"fits", d.fits != 0},
+            {"layers", d.n_layer},
+            {"embedding", d.has_embedding != 0},
+            {"output", d.has_output != 0},
+            {"cache", d.has_cache != 0},
+            {"weight_bytes", d.weight_bytes},
+            {"cache_bytes", d.cache_bytes},
+            {"activation_bytes", d.activation_bytes},
+            {"scratch_bytes", d.scratch_bytes},
+            {"host_bytes", d.host_bytes},
+            {"total_bytes", d.total_bytes},
+            {"available_bytes", d.available_bytes},
+            {"reserve_bytes", d.reserve_bytes}};
+}
+
+Json plan_json(const hearth_plan_info& p, const std::vector<hearth_device_plan>& devices) {
+    Json all = Json::array();
+    for (const hearth_device_plan& d : devices) all.push_back(device_json(d));
     return {{"fits", p.fits != 0},
             {"weight_bytes", p.weight_bytes},
             {"cache_bytes", p.cache_bytes},
@@ -109,7 +128,24 @@ Json plan_json(const hearth_plan_info& p) {
             {"total_bytes", p.total_bytes},
             {"available_bytes", p.available_bytes},
             {"reserve_bytes", p.reserve_bytes},
-            {"n_ctx_fits", p.n_ctx_fits}};
+            {"n_ctx_fits", p.n_ctx_fits},
+            {"n_layer_fits", devices.empty() ? 0 : devices[0].n_layer_fits},
+            {"devices", all}};
+}
+
+void plan_text(const hearth_device_plan& d) {
+    std::string parts = std::to_string(d.n_layer) + " layers";
+    if (d.has_embedding) parts += ", embedding";
+    if (d.has_output) parts += ", output";
+    line(d.device, parts);
+    line("  weights", bytes_text(d.weight_bytes));
+    line("  KV cache", bytes_text(d.cache_bytes));
+    line("  activations", bytes_text(d.activation_bytes));
+    line("  scratch", bytes_text(d.scratch_bytes));
+    if (d.host_bytes > 0) line("  logits, staging", bytes_text(d.host_bytes));
+    line("  total", bytes_text(d.total_bytes));
+    line("  free", d.available_bytes > 0 ? bytes_text(d.available_bytes) + ", of which " + bytes_text(d.reserve_bytes) + " stay free" : "unknown");
+    line("  fits", d.fits ? "yes" : "no");
 }
 
 }  // namespace
@@ -131,23 +167,22 @@ int inspect(const InspectOptions& o) {
 int plan(const PlanOptions& o) {
     CLI_TRY(const auto runtime, make_runtime(o.model));
     CLI_TRY(const auto context, context_options(o.context));
-    CLI_TRY(const auto p, hearth::make_plan(runtime, o.model.path, model_options(o.model), context));
+    const hearth::ModelOptions model = model_options(o.model);
+    CLI_TRY(const auto p, hearth::make_plan(runtime, o.model.path, model, context));
+    CLI_TRY(const auto devices, hearth::plan_devices(runtime, o.model.path, model, context));
     if (o.json) {
-        print(plan_json(p));
+        print(plan_json(p, devices));
         return kOk;
     }
-    line("weights", bytes_text(p.weight_bytes));
-    line("KV cache", bytes_text(p.cache_bytes));
-    line("activations", bytes_text(p.activation_bytes));
-    line("scratch", bytes_text(p.scratch_bytes));
-    line("outputs", bytes_text(p.output_bytes));
+    int32_t n_layer = 0;
+    for (const hearth_device_plan& d : devices) {
+        plan_text(d);
+        if (!d.is_host) n_layer += d.n_layer;
+    }
     line("total", bytes_text(p.total_bytes));
-    const bool known = p.available_bytes > 0;
-    line("available",
-         known ? bytes_text(p.available_bytes) + " after a reserve of " + bytes_text(p.reserve_bytes)
-               : "unknown");
     line("fits", p.fits ? "yes" : "no");
     line("largest context", std::to_string(p.n_ctx_fits));
+    if (n_layer > 0) line("layers that fit", std::to_string(devices[0].n_layer_fits));
     return kOk;
 }
 

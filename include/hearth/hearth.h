@@ -144,6 +144,20 @@ typedef struct hearth_source {
     uint64_t read_size; /* of the whole content */
 } hearth_source;
 
+enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2 };
+typedef struct hearth_context_params {
+    uint32_t struct_size;
+    int32_t n_ctx;        /* tokens that all sequences hold together; 0 = the model's training context */
+    int32_t n_seq_max;    /* sequences; 0 = 1 */
+    int32_t n_batch;      /* tokens of one decode at most; 0 = 512 */
+    int32_t n_output_max; /* logit rows of one decode at most; 0 = max(n_seq_max, 32) */
+    uint32_t type_k, type_v; /* HEARTH_TYPE_* of cached keys and values; 0 = F16 */
+    int32_t rope_scaling_type;  /* 0 = the model's, 1 none, 2 linear, 3 YaRN, 4 LongRoPE */
+    float rope_freq_base, rope_freq_scale; /* 0 = the model's, here and below */
+    float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
+    int32_t yarn_orig_ctx;
+} hearth_context_params;
+
 typedef struct hearth_model_params {
     uint32_t struct_size;
     uint32_t unknown_tensors_warn; /* HEARTH_ON: load a model with tensors that nothing uses, and log their names */
@@ -156,6 +170,8 @@ typedef struct hearth_model_params {
     /* Called on the loading thread with bytes read; return nonzero to cancel (HEARTH_E_CANCELLED). */
     int32_t (*progress)(void *user, uint64_t bytes_done, uint64_t bytes_total);
     void *progress_user;
+    /* The context that will be made, or NULL: layers=auto leaves room for it, and a load is refused where it would not fit. */
+    const hearth_context_params *context;
 } hearth_model_params;
 
 /* Reads headers, reserves, then streams the weights; blocks until done. params may be NULL. [F] */
@@ -235,21 +251,7 @@ HEARTH_API hearth_status hearth_token_is_eog(hearth_model *model, int32_t token,
 HEARTH_API hearth_status hearth_chat_render(hearth_model *model, const char *source, size_t source_size,
                                             const char *context_json, size_t context_size, char *buf, size_t cap, size_t *size);
 
-/* ---- context ---- */
-enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2 };
-typedef struct hearth_context_params {
-    uint32_t struct_size;
-    int32_t n_ctx;        /* tokens that all sequences hold together; 0 = the model's training context */
-    int32_t n_seq_max;    /* sequences; 0 = 1 */
-    int32_t n_batch;      /* tokens of one decode at most; 0 = 512 */
-    int32_t n_output_max; /* logit rows of one decode at most; 0 = max(n_seq_max, 32) */
-    uint32_t type_k, type_v; /* HEARTH_TYPE_* of cached keys and values; 0 = F16 */
-    int32_t rope_scaling_type;  /* 0 = the model's, 1 none, 2 linear, 3 YaRN, 4 LongRoPE */
-    float rope_freq_base, rope_freq_scale; /* 0 = the model's, here and below */
-    float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
-    int32_t yarn_orig_ctx;
-} hearth_context_params;
-
+/* ---- plan and context ---- */
 typedef struct hearth_plan_info {
     uint32_t struct_size;
     uint32_t fits; /* 1: total_bytes <= available_bytes (or that is unknown) */
@@ -261,6 +263,25 @@ typedef struct hearth_plan_info {
 HEARTH_API hearth_status hearth_plan_make(hearth_runtime *runtime, const hearth_source *source,
                                           const hearth_model_params *model_params, const hearth_context_params *context_params,
                                           hearth_plan_info *out);
+
+/* One device of a plan, or of a loaded model (then the weights are what lies there, and the rest is 0). */
+typedef struct hearth_device_plan {
+    uint32_t struct_size;
+    uint32_t fits;        /* 1: total_bytes <= available_bytes - reserve_bytes (or that is unknown) */
+    char device[64];      /* "sim:1" */
+    int32_t n_layer;      /* transformer layers here, and one more for the output */
+    int32_t n_layer_fits; /* the most layers that would fit on all devices but the host */
+    uint32_t is_host, has_embedding, has_output, has_cache; /* 0 or 1 */
+    uint64_t weight_bytes, cache_bytes, activation_bytes, scratch_bytes;
+    uint64_t host_bytes; /* host: logits, and what travels between devices */
+    uint64_t total_bytes, available_bytes, reserve_bytes;
+} hearth_device_plan;
+/* The same plan device by device: *n is their number; the first cap are written (out[0].struct_size is that of all). [F] */
+HEARTH_API hearth_status hearth_plan_devices(hearth_runtime *runtime, const hearth_source *source,
+                                             const hearth_model_params *model_params, const hearth_context_params *context_params,
+                                             hearth_device_plan *out, size_t cap, size_t *n);
+/* Where a loaded model really is. [F] */
+HEARTH_API hearth_status hearth_model_placement(hearth_model *model, hearth_device_plan *out, size_t cap, size_t *n);
 
 HEARTH_API hearth_status hearth_context_create(hearth_model *model, const hearth_context_params *params,
                                                hearth_context **out); /* [F] */

@@ -41,6 +41,8 @@ struct ModelOptions {
     bool unknown_tensors_warn = false;
     bool use_mmap = false;
     detail::Progress progress{};  // bytes read so far and in all; false cancels the load
+    // The context that will be made: layers=auto leaves room for it, and a load is refused where it would not fit.
+    std::optional<ContextOptions> context{};
 };
 struct SamplerOptions {
     std::string preset = "llama.cpp";
@@ -70,6 +72,7 @@ inline hearth_model_params params(const ModelOptions& options) {
         p.pre_tokenizer = options.pre_tokenizer.c_str();
         p.pre_tokenizer_size = HEARTH_NUL_TERMINATED;
     }
+    if (options.context) p.context = &*options.context;
     if (options.progress) {
         p.progress = call_progress;
         p.progress_user = const_cast<Progress*>(&options.progress);
@@ -132,6 +135,10 @@ class Model : public detail::Handle<hearth_model, hearth_model_retain, hearth_mo
     }
     Result<hearth_model_info> info() const {
         return detail::info<hearth_model_info>([&](auto* out) { return hearth_model_get_info(get(), out); });
+    }
+    // Where the weights really are.
+    Result<std::vector<hearth_device_plan>> placement() const {
+        return detail::devices([&](auto... out) { return hearth_model_placement(get(), out...); });
     }
     // Keys and the text form of their values, sorted by key; arrays are cut after 16 entries.
     Result<std::vector<std::pair<std::string, std::string>>> metadata() const {
@@ -364,6 +371,14 @@ inline Result<hearth_plan_info> make_plan(const Runtime& runtime, const std::str
     const hearth_model_params p = detail::params(model);
     return detail::info<hearth_plan_info>(
         [&](auto* out) { return hearth_plan_make(runtime.get(), &source, &p, &context, out); });
+}
+
+// The same, device by device; `fits` and the rest of each stand in hearth_device_plan. [F]
+inline Result<std::vector<hearth_device_plan>> plan_devices(const Runtime& runtime, const std::string& path,
+                                                            const ModelOptions& model = {}, const ContextOptions& context = {}) {
+    const hearth_source source = detail::source(path, model);
+    const hearth_model_params p = detail::params(model);
+    return detail::devices([&](auto... out) { return hearth_plan_devices(runtime.get(), &source, &p, &context, out...); });
 }
 
 // Writes a copy of a GGUF file with its matrices in another type, "Q4_0"; it appears when it is complete. [F]

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace hearth {
 // An own namespace inside, so that a static libhearth, whose core has classes of the same names, links
@@ -100,6 +101,16 @@ Result<std::string> text(F f) {
         status = f(out.data(), out.size(), &size);
     }
     return result(status, std::move(out));
+}
+// The devices that f(array, cap, &n) writes.
+template <class F>
+Result<std::vector<hearth_device_plan>> devices(F f) {
+    constexpr std::size_t kMost = 65;  // the host and what a spec can name
+    std::vector<hearth_device_plan> all(kMost, sized<hearth_device_plan>());
+    std::size_t n = 0;
+    const hearth_status status = f(all.data(), all.size(), &n);
+    all.resize(n < all.size() ? n : all.size());
+    return result(status, std::move(all));
 }
 using Progress = std::function<bool(uint64_t bytes_done, uint64_t bytes_total)>;
 inline int32_t call_progress(void* user, uint64_t done, uint64_t total) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -91,6 +92,8 @@ std::string_view library_stem(std::string_view file);
 char path_list_separator();  // of variables like PATH
 // The folder of the library or program that this code is part of; "" = unknown.
 std::string own_folder();
+// The names in a folder. (The standard library's iterator ends the process where memory runs out.)
+Result<std::vector<std::string>> list_folder(const std::string& folder);
 // An environment variable; "" where it is absent, or where the process has rights that its caller has not (setuid).
 std::string trusted_variable(const char* name);
 

@@ -1,5 +1,6 @@
 // The POSIX side of platform.hpp (Linux first; macOS and other systems get the portable subset).
 #ifndef _WIN32
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -318,6 +320,17 @@ std::string own_folder() {
     return slash == std::string::npos || path[0] != '/' ? std::string() : path.substr(0, std::max<std::size_t>(slash, 1));
 }
 #endif
+
+Result<std::vector<std::string>> list_folder(const std::string& folder) {
+    struct Close {
+        void operator()(DIR* d) const { ::closedir(d); }
+    };
+    const std::unique_ptr<DIR, Close> open(::opendir(folder.c_str()));
+    if (!open) return fail(Code::io, "{}: cannot be listed: {}", folder, std::generic_category().message(errno));
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(open.get())) names.emplace_back(entry->d_name);
+    return names;
+}
 
 ForkGuard::ForkGuard() : process_id_(os::process_id()) {
 #ifdef MADV_WIPEONFORK

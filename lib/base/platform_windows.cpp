@@ -269,6 +269,25 @@ std::string own_folder() {
     return text.substr(0, text.find_last_of("\\/"));
 }
 
+Result<std::vector<std::string>> list_folder(const std::string& folder) {
+    std::wstring pattern(folder.size() + 1, 0);
+    pattern.resize(static_cast<std::size_t>(std::max(0, MultiByteToWideChar(CP_UTF8, 0, folder.data(), static_cast<int>(folder.size()),
+                                                                            pattern.data(), static_cast<int>(pattern.size())))));
+    pattern += L"\\*";
+    WIN32_FIND_DATAW found;
+    const HANDLE search = FindFirstFileW(pattern.c_str(), &found);
+    if (search == INVALID_HANDLE_VALUE)
+        return fail(Code::io, "{}: cannot be listed: {}", folder, std::system_category().message(static_cast<int>(GetLastError())));
+    std::vector<std::string> names;
+    do {
+        char name[4 * MAX_PATH];
+        const int n = WideCharToMultiByte(CP_UTF8, 0, found.cFileName, -1, name, static_cast<int>(sizeof name), nullptr, nullptr);
+        if (n > 0) names.emplace_back(name);
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+    return names;
+}
+
 ForkGuard::ForkGuard() = default;  // there is no fork here
 ForkGuard::~ForkGuard() = default;
 bool ForkGuard::forked() const { return false; }

@@ -10,15 +10,6 @@
 
 namespace hearth {
 
-struct ContextOptions {
-    int32_t n_ctx = 0;         // places shared by all sequences; 0 = the model's training context
-    int32_t n_seq_max = 1;     // sequences
-    int32_t n_batch = 512;     // tokens of one decode at most
-    int32_t n_output_max = 0;  // logit rows of one decode at most; 0 = max(n_seq_max, 32), never more than n_batch
-    int32_t k_type = HEARTH_FORMAT_F16, v_type = HEARTH_FORMAT_F16;
-    RopeOptions rope;
-};
-
 // What a context takes of one device.
 struct DeviceBytes {
     uint64_t cache_bytes = 0, arena_bytes = 0, scratch_bytes = 0;

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include "runtime/loader.hpp"
+#include "runtime/plan.hpp"
 
 namespace hearth {
 
 namespace {
 constexpr uint64_t kWeightAlign = 64;
+constexpr int32_t kUsualContext = 4096;  // what layers that "fit" leave room for, unless a context is named
 uint64_t align_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
 }  // namespace
 
@@ -29,15 +31,16 @@ Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std
     for (const std::string& name : weights.unknown())
         model->runtime_->log()(LogLevel::warning, "{}: the tensor {} is not used", model->source_->name(), name);
     model->weights_ = std::make_unique<Weights>(std::move(weights));
-    HEARTH_TRY(Device* device, model->runtime_->device(options.device));
-    HEARTH_CHECK(model->place(Placement::whole(device, model->hparams_.n_layer)));
+    HEARTH_CHECK(model->choose_places(options));
     return model;
 }
 
 Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
                                            const ModelOptions& options) {
     HEARTH_TRY(auto model, open(std::move(runtime), std::move(source), options));
-    if (!options.vocab_only) HEARTH_CHECK(model->load_weights(options));
+    if (options.vocab_only) return model;
+    HEARTH_TRY(const Reservation reservation, model->runtime_->ledger().reserve([&] { return model->claims(options); }));
+    HEARTH_CHECK(model->load_weights(options));
     return model;
 }
 
@@ -54,14 +57,14 @@ Status Model::read_vocab(const ModelOptions& options) {
 }
 
 // Which weights each device's nodes read. The context length chooses among factors of the rotation, so both ends count.
-std::vector<std::vector<bool>> Model::used_weights() const {
+std::vector<std::vector<bool>> Model::used_weights(const Placement& placement) const {
     const auto n_weight = weights_->entries().size();
-    std::vector<std::vector<bool>> used(placement_.devices.size(), std::vector<bool>(n_weight, placement_.n_device() == 1));
-    if (placement_.n_device() == 1) return used;
+    std::vector<std::vector<bool>> used(placement.devices.size(), std::vector<bool>(n_weight, placement.n_device() == 1));
+    if (placement.n_device() == 1) return used;
     const CacheGroups groups = cache_groups(hparams_, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16);
     for (const int32_t n_place : {1, INT32_MAX}) {
         Graph graph = decoder_graph(hparams_, *weights_, groups, {{1, 1, 1, n_place}, {}});
-        const std::vector<int32_t> devices = placement_.of_nodes(graph);
+        const std::vector<int32_t> devices = placement.of_nodes(graph);
         for (std::size_t i = 0; i < devices.size(); ++i)
             for (const int32_t w : graph.nodes()[i].weight)
                 if (w >= 0) used[static_cast<std::size_t>(devices[i])][static_cast<std::size_t>(w)] = true;
@@ -69,7 +72,7 @@ std::vector<std::vector<bool>> Model::used_weights() const {
     return used;
 }
 
-Result<WeightPart> Model::choose_layouts(int32_t device, const std::vector<bool>& used) const {
+Result<WeightPart> Model::choose_layouts(Device& device, const std::vector<bool>& used) const {
     WeightPart part;
     uint64_t offset = 0;
     for (std::size_t i = 0; i < used.size(); ++i) {
@@ -77,7 +80,7 @@ Result<WeightPart> Model::choose_layouts(int32_t device, const std::vector<bool>
         part.offsets.push_back(WeightPart::kAbsent);
         if (!used[i]) continue;
         const WeightEntry& entry = weights_->entries()[i];
-        Result<hearth_layout> layout = placement_.devices[static_cast<std::size_t>(device)]->layout(entry.desc);
+        Result<hearth_layout> layout = device.layout(entry.desc);
         if (!layout)
             return fail(layout.code(), "{}: tensor {}: {}", source_->name(), entry.tensor->name,
                         std::string(error_record().message));
@@ -90,17 +93,42 @@ Result<WeightPart> Model::choose_layouts(int32_t device, const std::vector<bool>
     return part;
 }
 
-Status Model::place(Placement placement) {
-    placement_ = std::move(placement);
-    parts_.clear();
-    weight_bytes_ = 0;
-    const auto used = used_weights();
-    for (int32_t d = 0; d < placement_.n_device(); ++d) {
-        HEARTH_TRY(WeightPart part, choose_layouts(d, used[static_cast<std::size_t>(d)]));
-        weight_bytes_ += part.bytes;
-        parts_.push_back(std::move(part));
+Result<std::vector<WeightPart>> Model::measure(const Placement& placement) const {
+    std::vector<WeightPart> parts;
+    const auto used = used_weights(placement);
+    for (std::size_t d = 0; d < placement.devices.size(); ++d) {
+        HEARTH_TRY(WeightPart part, choose_layouts(*placement.devices[d], used[d]));
+        parts.push_back(std::move(part));
     }
+    return parts;
+}
+
+Status Model::place(Placement placement) {
+    HEARTH_TRY(parts_, measure(placement));
+    placement_ = std::move(placement);
+    weight_bytes_ = 0;
+    for (const WeightPart& part : parts_) weight_bytes_ += part.bytes;
     return {};
+}
+
+Status Model::choose_places(const ModelOptions& options) {
+    HEARTH_TRY(spec_, parse_device_spec(options.device));
+    ContextOptions usual;
+    usual.n_ctx = std::min(hparams_.n_ctx_train, kUsualContext);
+    HEARTH_TRY(Placement placement, choose_placement(*this, spec_, options.context ? *options.context : usual));
+    return place(std::move(placement));
+}
+
+// What the load is about to take, refused where that does not fit with the context that will be made; if none is named, with
+// the smallest one.
+Result<std::vector<Claim>> Model::claims(const ModelOptions& options) const {
+    std::vector<Claim> claims;
+    ContextOptions least;
+    least.n_ctx = least.n_batch = 1;
+    HEARTH_TRY(const PlanReport plan, make_plan(*this, options.context ? *options.context : least));
+    HEARTH_CHECK(check_plan(*this, plan));
+    for (std::size_t d = 0; d < parts_.size(); ++d) claims.push_back({placement_.devices[d], parts_[d].bytes});
+    return claims;
 }
 
 Status Model::load_weights(const ModelOptions& options) {

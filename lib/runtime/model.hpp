@@ -2,31 +2,19 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "format/tensor_source.hpp"
 #include "model/decoder.hpp"
+#include "runtime/device_spec.hpp"
+#include "runtime/options.hpp"
 #include "runtime/placement.hpp"
 #include "runtime/runtime.hpp"
 #include "text/vocab.hpp"
 
 namespace hearth {
-
-struct LoadProgress {
-    uint64_t bytes_done, bytes_total;
-};
-
-struct ModelOptions {
-    std::string device = "auto";
-    bool unknown_tensors_warn = false;
-    bool vocab_only = false;      // metadata and tokenizer, no weights
-    std::string pre_tokenizer;    // overrides the file's pre-tokenizer name
-    // Called on the loading thread between chunks; false cancels the load.
-    std::function<bool(const LoadProgress&)> progress;
-};
 
 // The weights that one device holds.
 struct WeightPart {
@@ -51,8 +39,11 @@ class Model {
 
     Runtime& runtime() const { return *runtime_; }
     const Placement& placement() const { return placement_; }
+    const DeviceSpec& spec() const { return spec_; }
     // Chooses other places for everything; only before the weights are loaded.
     Status place(Placement placement);
+    // What each device would hold in such a placement: layouts and bytes, nothing allocated.
+    Result<std::vector<WeightPart>> measure(const Placement& placement) const;
     // Once, after open().
     Status load_weights(const ModelOptions& options);
     const TensorSource& source() const { return *source_; }
@@ -75,8 +66,10 @@ class Model {
   private:
     Model() = default;
     Status read_vocab(const ModelOptions& options);
-    Result<WeightPart> choose_layouts(int32_t device, const std::vector<bool>& used) const;
-    std::vector<std::vector<bool>> used_weights() const;
+    Result<WeightPart> choose_layouts(Device& device, const std::vector<bool>& used) const;
+    std::vector<std::vector<bool>> used_weights(const Placement& placement) const;
+    Status choose_places(const ModelOptions& options);
+    Result<std::vector<Claim>> claims(const ModelOptions& options) const;
 
     std::shared_ptr<Runtime> runtime_;
     std::unique_ptr<TensorSource> source_;
@@ -84,6 +77,7 @@ class Model {
     std::unique_ptr<Weights> weights_;
     std::unique_ptr<Vocab> vocab_;
     std::string no_vocab_reason_, chat_template_;
+    DeviceSpec spec_;
     Placement placement_;
     std::vector<WeightPart> parts_;
     uint64_t weight_bytes_ = 0;

@@ -1,64 +1,96 @@
-// The memory plan of the CPU: sums, the budget, and the largest context that fits it.
+// The memory plan: sums per device, budgets, and the largest settings that fit them.
 #include "runtime/plan.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+
+#include "runtime/planner.hpp"
 
 namespace hearth {
 
 namespace {
 
-constexpr uint64_t kReserve = 256u << 20;  // left to the rest of the machine
-
 double gib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
-Result<bool> fits_with(const Model& model, ContextOptions options, int32_t n_ctx, uint64_t budget) {
-    options.n_ctx = n_ctx;
-    HEARTH_TRY(const ContextBytes bytes, Context::plan(model, options));
-    return bytes.total() <= budget;
+// "5.1 GiB", "340.0 MiB"
+std::string size_text(uint64_t bytes) {
+    if (bytes >= uint64_t{1} << 30) return fmt::format("{:.1f} GiB", gib(bytes));
+    return bytes >= 1 << 20 ? fmt::format("{:.1f} MiB", 1024 * gib(bytes)) : fmt::format("{:.1f} KiB", 1048576 * gib(bytes));
 }
 
-// The largest n_ctx, in whole pages, that fits what the weights leave: by bisection, because the parts do not all grow in proportion.
-Result<int32_t> largest_context(const Model& model, const ContextOptions& options, int32_t most, uint64_t budget) {
+Result<bool> fits_with(const Model& model, ContextOptions options, int32_t n_ctx) {
+    options.n_ctx = n_ctx;
+    HEARTH_TRY(const PlanReport plan, sum_plan(model, model.placement(), model.parts(), options));
+    return plan.fits();
+}
+
+// The largest n_ctx, in whole pages, that fits: by bisection, because the parts do not all grow in proportion.
+Result<int32_t> largest_context(const Model& model, const ContextOptions& options, int32_t most) {
     int32_t low = 0, high = most / HEARTH_PAGE_TOKENS + 1;
     while (low + 1 < high) {
         const int32_t middle = low + (high - low) / 2;
-        HEARTH_TRY(const bool fits, fits_with(model, options, middle * HEARTH_PAGE_TOKENS, budget));
+        HEARTH_TRY(const bool fits, fits_with(model, options, middle * HEARTH_PAGE_TOKENS));
         (fits ? low : high) = middle;
     }
     return low * HEARTH_PAGE_TOKENS;
 }
 
+std::string advice(const PlanReport& plan, const DevicePlan& device) {
+    if (!device.host && plan.n_layer_fits < plan.n_layer)
+        return fmt::format("; {} layers fit; use layers={} or layers=auto", plan.n_layer_fits, plan.n_layer_fits);
+    return plan.n_ctx_fits > 0 ? fmt::format("; use n_ctx={}", plan.n_ctx_fits) : std::string();
+}
+
 }  // namespace
 
+uint64_t PlanReport::total() const {
+    return std::accumulate(devices.begin(), devices.end(), uint64_t{0}, [](uint64_t sum, const DevicePlan& d) { return sum + d.total(); });
+}
+
+bool PlanReport::fits() const {
+    return std::all_of(devices.begin(), devices.end(), [](const DevicePlan& d) { return d.fits(); });
+}
+
 Result<PlanReport> make_plan(const Model& model, const ContextOptions& options) {
-    PlanReport plan;
-    HEARTH_TRY(plan.context, Context::plan(model, options));
-    plan.weight_bytes = model.loaded() ? 0 : model.weight_bytes();
-    plan.total_bytes = plan.weight_bytes + plan.context.total();
-    plan.available_bytes = available_host_bytes();
-    plan.reserve_bytes = std::min(kReserve, plan.available_bytes / 8);
-    const uint64_t budget = plan.available_bytes ? plan.available_bytes - plan.reserve_bytes : UINT64_MAX;
-    plan.fits = plan.total_bytes <= budget;
-    const int32_t asked = options.n_ctx ? options.n_ctx : model.hparams().n_ctx_train;
-    plan.n_ctx_fits = asked;
-    if (!plan.fits) {
-        HEARTH_TRY(plan.n_ctx_fits, largest_context(model, options, asked, budget - std::min(budget, plan.weight_bytes)));
+    HEARTH_TRY(PlanReport plan, sum_plan(model, model.placement(), model.parts(), options));
+    plan.n_ctx_fits = options.n_ctx ? options.n_ctx : model.hparams().n_ctx_train;
+    plan.n_layer_fits = plan.n_layer;
+    if (plan.fits()) return plan;
+    HEARTH_TRY(plan.n_ctx_fits, largest_context(model, options, plan.n_ctx_fits));
+    if (plan.n_layer > 0 && !model.loaded()) {
+        HEARTH_TRY(plan.n_layer_fits, largest_layers(model, model.spec(), options));
     }
     return plan;
 }
 
+Result<PlanReport> placement_report(const Model& model) {
+    if (!model.loaded()) return fail(Code::state, "{}: the model's weights are not loaded", model.source().name());
+    ContextOptions least;
+    least.n_ctx = least.n_batch = 1;
+    HEARTH_TRY(PlanReport plan, sum_plan(model, model.placement(), model.parts(), least));
+    for (std::size_t d = 0; d < plan.devices.size(); ++d) {
+        DevicePlan& device = plan.devices[d];
+        device.weight_bytes = model.parts()[d].bytes;
+        device.cache_bytes = device.activation_bytes = device.scratch_bytes = device.host_bytes = 0;
+    }
+    plan.n_layer_fits = plan.n_layer;
+    return plan;
+}
+
 Status check_plan(const Model& model, const PlanReport& plan) {
-    if (plan.fits) return {};
-    const Failure failure = fail(
-        Code::oom_host, "{}: {} needs {:.1f} GiB (weights {:.1f}, KV {:.1f}, compute {:.1f}) but {:.1f} GiB are free{}",
-        model.placement().devices[0]->spec(), model.description(), gib(plan.total_bytes), gib(plan.weight_bytes),
-        gib(plan.context.sum().cache_bytes), gib(plan.context.total() - plan.context.sum().cache_bytes),
-        gib(plan.available_bytes - plan.reserve_bytes),
-        plan.n_ctx_fits > 0 ? fmt::format("; use n_ctx={}", plan.n_ctx_fits) : std::string());
-    error_record().bytes_wanted = plan.total_bytes;
-    error_record().bytes_free = plan.available_bytes;
+    const auto full = std::find_if(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& d) { return !d.fits(); });
+    if (full == plan.devices.end()) return {};
+    const uint64_t free = full->available_bytes - std::min(full->available_bytes, full->reserve_bytes);
+    const std::string what = full->host ? model.description() : fmt::format("{} layers", full->n_layer);
+    const Failure failure =
+        fail(full->host ? Code::oom_host : Code::oom_device, "{}: {} need{} {} (weights {}, KV {}, compute {}) but {} are free{}",
+             full->spec, what, full->host ? "s" : "", size_text(full->total()), size_text(full->weight_bytes),
+             size_text(full->cache_bytes), size_text(full->activation_bytes + full->scratch_bytes + full->host_bytes), size_text(free),
+             advice(plan, *full));
+    error_record().bytes_wanted = full->total();
+    error_record().bytes_free = full->available_bytes;
     return failure;
 }
 

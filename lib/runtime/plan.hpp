@@ -1,22 +1,43 @@
-// What a model and a context will take, from headers alone, and whether it fits.
+// What a model and a context will take of each device, from headers alone, and whether it fits.
 #pragma once
 
 #include "runtime/context.hpp"
+#include "runtime/device_spec.hpp"
 
 namespace hearth {
 
-struct PlanReport {
-    uint64_t weight_bytes = 0;
-    ContextBytes context;
-    uint64_t total_bytes = 0, available_bytes = 0, reserve_bytes = 0;  // available: 0 = unknown
-    bool fits = true;
-    int32_t n_ctx_fits = 0;  // the largest that fits, at most the one asked for; 0 = not even one page
+struct DevicePlan {
+    std::string spec;      // "sim:1"
+    bool host = false;     // memory of the process: its budget is what the process can still take
+    int32_t n_layer = 0;   // transformer layers, and one more for the output
+    bool embedding = false, output = false, cache = false;  // what else is there
+    uint64_t weight_bytes = 0, cache_bytes = 0, activation_bytes = 0, scratch_bytes = 0;
+    uint64_t host_bytes = 0;  // host: logits, and what travels between devices
+    uint64_t available_bytes = 0, reserve_bytes = 0;  // available: 0 = unknown
+    uint64_t total() const { return weight_bytes + cache_bytes + activation_bytes + scratch_bytes + host_bytes; }
+    bool fits() const { return available_bytes == 0 || (total() <= available_bytes && total() + reserve_bytes <= available_bytes); }
 };
 
-// The model may be opened only. Nothing is allocated on the device.
+struct PlanReport {
+    std::vector<DevicePlan> devices;  // those of the placement
+    uint64_t total() const;
+    bool fits() const;
+    int32_t n_layer = 0;       // on devices that are not the host
+    int32_t n_layer_fits = 0;  // the most that fit there, at most the model's and one; the same as n_layer where that fits
+    int32_t n_ctx_fits = 0;    // the largest that fits, at most the one asked for; 0 = not even one page
+};
+
+// The model may be opened only. Nothing is allocated on the devices.
 Result<PlanReport> make_plan(const Model& model, const ContextOptions& options);
 
-// Code::oom_host with numbers, and the largest context that would fit, where the plan does not fit.
+// What lies where of a loaded model: weights only.
+Result<PlanReport> placement_report(const Model& model);
+
+// Code::oom_host or oom_device with numbers, and the largest setting that would fit, where the plan does not fit.
 Status check_plan(const Model& model, const PlanReport& plan);
+
+// Where a spec puts a model, for such a context. With a number of layers asked for, no matter whether it fits; "as many as fit"
+// means what fits now.
+Result<Placement> choose_placement(const Model& model, const DeviceSpec& spec, const ContextOptions& options);
 
 }  // namespace hearth

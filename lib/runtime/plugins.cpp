@@ -50,16 +50,14 @@ std::vector<std::string> split_list(const std::string& list) {
 }
 
 void add_folder(const fs::path& folder, std::vector<PluginFile>* out) {
-    std::error_code error;
-    std::vector<PluginFile> found;
-    fs::directory_iterator at(folder, error);
-    for (; !error && at != fs::directory_iterator(); at.increment(error))
-        if (const std::string name = plugin_name(text_of(at->path().filename())); !name.empty())
-            found.push_back({name, text_of(at->path())});
-    if (error) {
-        out->push_back({"", text_of(folder), "cannot be listed: " + error.message()});
+    const Result<std::vector<std::string>> names = os::list_folder(text_of(folder));
+    if (!names) {
+        out->push_back({"", text_of(folder), error_record().message});
         return;
     }
+    std::vector<PluginFile> found;
+    for (const std::string& file : *names)
+        if (const std::string name = plugin_name(file); !name.empty()) found.push_back({name, text_of(folder / path_of(file))});
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     out->insert(out->end(), found.begin(), found.end());
 }

@@ -14,6 +14,7 @@
 #include "base/thread_pool.hpp"
 #include "runtime/device.hpp"
 #include "runtime/device_spec.hpp"
+#include "runtime/ledger.hpp"
 #include "runtime/plugins.hpp"
 
 namespace hearth {
@@ -87,6 +88,7 @@ class Runtime {
     Result<HostMemory> host_memory(std::size_t bytes, const char* what);
     bool forked() const { return fork_guard_.forked(); }  // this process is a child of the one that made the runtime
     ThreadPool& pool() { return *pool_; }
+    Ledger& ledger() { return ledger_; }
     // The pool serves one run at a time.
     std::mutex& pool_mutex() { return pool_mutex_; }
 
@@ -118,6 +120,7 @@ class Runtime {
     RuntimeOptions options_;
     os::ForkGuard fork_guard_;
     MemoryCount memory_;
+    Ledger ledger_;
     std::unique_ptr<ThreadPool> pool_;
     std::mutex pool_mutex_, devices_mutex_;
     hearth_host host_{};

@@ -56,7 +56,7 @@ std::string refused(Runtime& runtime, const char* spec) {
 }
 
 void load_on(const std::shared_ptr<Runtime>& runtime, const char* device) {
-    const std::string file = test::TinyModel("llama", 1).file(1);
+    const std::string file = test::tiny_llama(1).file(1);
     auto source = open_model_memory(file.data(), file.size());
     REQUIRE(source);
     ModelOptions options;

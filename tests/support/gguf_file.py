@@ -23,14 +23,21 @@ def value_bytes(value):
     return 9, struct.pack("<IQ", kind, len(value)) + b"".join(value_bytes(v)[1] for v in value)
 
 
-def file_bytes(entries, tensors):
-    """entries: {key: value}; tensors: [(name, shape with the fastest dimension first, GGUF type number, bytes)]."""
+def header_bytes(entries, tensors):
+    """(header, bytes of the whole file): like file_bytes(), with the number of bytes in place of each tensor's bytes."""
     head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(entries))
     for key, value in entries.items():
         kind, data = value_bytes(value)
         head += text(key) + struct.pack("<I", kind) + data
-    body = bytearray()
-    for name, shape, type_id, data in tensors:
-        head += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape) + struct.pack("<IQ", type_id, len(body))
-        body += data + bytes(-len(data) % ALIGNMENT)
-    return head + bytes(-len(head) % ALIGNMENT) + bytes(body)
+    offset = 0
+    for name, shape, type_id, n_byte in tensors:
+        head += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape) + struct.pack("<IQ", type_id, offset)
+        offset += n_byte + -n_byte % ALIGNMENT
+    head += bytes(-len(head) % ALIGNMENT)
+    return head, len(head) + offset
+
+
+def file_bytes(entries, tensors):
+    """entries: {key: value}; tensors: [(name, shape with the fastest dimension first, GGUF type number, bytes)]."""
+    head, _ = header_bytes(entries, [(name, shape, type_id, len(data)) for name, shape, type_id, data in tensors])
+    return head + b"".join(data + bytes(-len(data) % ALIGNMENT) for _, _, _, data in tensors)

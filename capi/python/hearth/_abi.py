@@ -27,13 +27,13 @@ HEARTH_E_INTERNAL = -21
 HEARTH_DEFAULT = 0
 HEARTH_ON = 1
 HEARTH_OFF = 2
+HEARTH_TYPE_DEFAULT = 0
+HEARTH_TYPE_F32 = 1
+HEARTH_TYPE_F16 = 2
 HEARTH_TOKENIZE_SPECIAL = 1
 HEARTH_TOKENIZE_PARSE = 2
 HEARTH_DETOKENIZE_SPECIAL = 1
 HEARTH_DETOKENIZE_CONTINUE = 2
-HEARTH_TYPE_DEFAULT = 0
-HEARTH_TYPE_F32 = 1
-HEARTH_TYPE_F16 = 2
 HEARTH_NUL_TERMINATED = 18446744073709551615
 
 
@@ -114,6 +114,26 @@ class hearth_source(Structure):
     ]
 
 
+class hearth_context_params(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("n_ctx", c_int32),
+        ("n_seq_max", c_int32),
+        ("n_batch", c_int32),
+        ("n_output_max", c_int32),
+        ("type_k", c_uint32),
+        ("type_v", c_uint32),
+        ("rope_scaling_type", c_int32),
+        ("rope_freq_base", c_float),
+        ("rope_freq_scale", c_float),
+        ("yarn_ext_factor", c_float),
+        ("yarn_attn_factor", c_float),
+        ("yarn_beta_fast", c_float),
+        ("yarn_beta_slow", c_float),
+        ("yarn_orig_ctx", c_int32),
+    ]
+
+
 class hearth_model_params(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -126,6 +146,7 @@ class hearth_model_params(Structure):
         ("pre_tokenizer_size", c_size_t),
         ("progress", CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)),
         ("progress_user", c_void_p),
+        ("context", POINTER(hearth_context_params)),
     ]
 
 
@@ -178,26 +199,6 @@ class hearth_vocab_info(Structure):
     ]
 
 
-class hearth_context_params(Structure):
-    _fields_ = [
-        ("struct_size", c_uint32),
-        ("n_ctx", c_int32),
-        ("n_seq_max", c_int32),
-        ("n_batch", c_int32),
-        ("n_output_max", c_int32),
-        ("type_k", c_uint32),
-        ("type_v", c_uint32),
-        ("rope_scaling_type", c_int32),
-        ("rope_freq_base", c_float),
-        ("rope_freq_scale", c_float),
-        ("yarn_ext_factor", c_float),
-        ("yarn_attn_factor", c_float),
-        ("yarn_beta_fast", c_float),
-        ("yarn_beta_slow", c_float),
-        ("yarn_orig_ctx", c_int32),
-    ]
-
-
 class hearth_plan_info(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -211,6 +212,28 @@ class hearth_plan_info(Structure):
         ("available_bytes", c_uint64),
         ("reserve_bytes", c_uint64),
         ("n_ctx_fits", c_int32),
+    ]
+
+
+class hearth_device_plan(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("fits", c_uint32),
+        ("device", c_char * 64),
+        ("n_layer", c_int32),
+        ("n_layer_fits", c_int32),
+        ("is_host", c_uint32),
+        ("has_embedding", c_uint32),
+        ("has_output", c_uint32),
+        ("has_cache", c_uint32),
+        ("weight_bytes", c_uint64),
+        ("cache_bytes", c_uint64),
+        ("activation_bytes", c_uint64),
+        ("scratch_bytes", c_uint64),
+        ("host_bytes", c_uint64),
+        ("total_bytes", c_uint64),
+        ("available_bytes", c_uint64),
+        ("reserve_bytes", c_uint64),
     ]
 
 
@@ -283,6 +306,8 @@ FUNCTIONS = {
     "hearth_token_is_eog": (c_int32, [hearth_model, c_int32, POINTER(c_int32)]),
     "hearth_chat_render": (c_int32, [hearth_model, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t)]),
     "hearth_plan_make": (c_int32, [hearth_runtime, POINTER(hearth_source), POINTER(hearth_model_params), POINTER(hearth_context_params), POINTER(hearth_plan_info)]),
+    "hearth_plan_devices": (c_int32, [hearth_runtime, POINTER(hearth_source), POINTER(hearth_model_params), POINTER(hearth_context_params), POINTER(hearth_device_plan), c_size_t, POINTER(c_size_t)]),
+    "hearth_model_placement": (c_int32, [hearth_model, POINTER(hearth_device_plan), c_size_t, POINTER(c_size_t)]),
     "hearth_context_create": (c_int32, [hearth_model, POINTER(hearth_context_params), POINTER(hearth_context)]),
     "hearth_context_retain": (c_int32, [hearth_context]),
     "hearth_context_release": (c_int32, [hearth_context]),

@@ -83,7 +83,10 @@ class Llama:
         try:
             self._runtime = Runtime(n_threads or 0, log)
             device = _options.device_spec(values, self._runtime.devices)
-            self._model = Model(self._runtime, model_path, device, use_mmap, vocab_only, progress)
+            wanted = dict(n_ctx=n_ctx, n_batch=max(1, min(values["n_batch"], values["n_ubatch"], n_ctx)),
+                          type_k=_options.cache_type("type_k", values["type_k"]),
+                          type_v=_options.cache_type("type_v", values["type_v"])) if n_ctx and n_ctx > 0 else None
+            self._model = Model(self._runtime, model_path, device, use_mmap, vocab_only, progress, wanted)
             if n_gpu_layers == -1 and self._model.info["device"] == "cpu":
                 LOG.warning("n_gpu_layers=-1: there is no usable GPU, so everything is on the CPU (Runtime.devices() has the reasons)")
             self._vocab = self._model.vocab() if self._model.info["has_vocab"] else None

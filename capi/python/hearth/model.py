@@ -90,10 +90,11 @@ class Runtime(Handle):
 
 
 class Model(Handle):
-    """A model file. progress: called as progress(bytes_done, bytes_total), a true result cancels; so does an exception."""
+    """A model file. progress: called as progress(bytes_done, bytes_total), a true result cancels; so does an exception.
+    context: a dict of what Context will get, for which layers that "fit" leave room."""
     _release = lib.hearth_model_release
 
-    def __init__(self, runtime, path, device=None, use_mmap=False, vocab_only=False, progress=None):
+    def __init__(self, runtime, path, device=None, use_mmap=False, vocab_only=False, progress=None, context=None):
         super().__init__()
         name = os.fsencode(path)
         source = make(_abi.hearth_source, path=name, path_size=len(name), use_mmap=_abi.HEARTH_ON if use_mmap else 0)
@@ -101,6 +102,9 @@ class Model(Handle):
         if device:
             spec = text_bytes(device)
             params.device, params.device_size = spec, len(spec)
+        wanted = context_params(**context) if context else None
+        if wanted:
+            params.context = ctypes.pointer(wanted)
         raised = []
 
         def report(_, done, total):
@@ -125,6 +129,13 @@ class Model(Handle):
         info = make(_abi.hearth_model_info)
         check(lib.hearth_model_get_info(self.handle, ctypes.byref(info)))
         return struct_dict(info)
+
+    def placement(self):
+        """Where the weights really are: a list of dicts, one per device."""
+        out, n = (_abi.hearth_device_plan * 65)(), ctypes.c_size_t()
+        out[0].struct_size = ctypes.sizeof(_abi.hearth_device_plan)
+        check(lib.hearth_model_placement(self.handle, out, len(out), ctypes.byref(n)))
+        return [struct_dict(out[i]) for i in range(min(n.value, len(out)))]
 
     def vocab(self):
         """A dict: n_token, bos, eos, eot, unk, pad, newline (-1 = none), add_bos, add_eos, kind, pre_tokenizer."""
@@ -180,6 +191,10 @@ class Model(Handle):
         return two_calls(lib.hearth_chat_render, self.handle, source, len(source or b""), data, len(data)).decode("utf-8", "replace")
 
 
+def context_params(n_ctx=0, type_k=None, type_v=None, **fields):
+    return make(_abi.hearth_context_params, n_ctx=n_ctx, type_k=CACHE_TYPES[type_k], type_v=CACHE_TYPES[type_v], **fields)
+
+
 class Context(Handle):
     """Sequences of tokens of a model, and their evaluation. type_k, type_v: "f32" or "f16" (default)."""
     _release = lib.hearth_context_release
@@ -187,7 +202,7 @@ class Context(Handle):
     def __init__(self, model, n_ctx=0, type_k=None, type_v=None, **fields):
         super().__init__()
         self.model = model
-        params = make(_abi.hearth_context_params, n_ctx=n_ctx, type_k=CACHE_TYPES[type_k], type_v=CACHE_TYPES[type_v], **fields)
+        params = context_params(n_ctx, type_k, type_v, **fields)
         out = _abi.hearth_context()
         check(lib.hearth_context_create(model.handle, ctypes.byref(params), ctypes.byref(out)))
         self._handle = out

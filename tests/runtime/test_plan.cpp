@@ -1,0 +1,157 @@
+// Plans over simulated devices: what they promise is what is taken, and where a spec puts a model does not change its logits.
+#include <fmt/format.h>
+
+#include "runtime/context_support.hpp"
+#include "runtime/plan.hpp"
+
+using namespace hearth;
+using namespace hearth::test;
+
+namespace {
+
+ContextOptions small_context(int32_t n_ctx = 64) {
+    ContextOptions options;
+    options.n_ctx = n_ctx;
+    options.n_batch = 32;
+    options.k_type = options.v_type = HEARTH_FORMAT_F32;
+    return options;
+}
+
+Result<std::shared_ptr<Model>> try_load(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec,
+                                        const std::optional<ContextOptions>& context = {}) {
+    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
+    ModelOptions options;
+    options.device = spec;
+    options.context = context;
+    return Model::load(runtime, std::move(source), options);
+}
+
+std::shared_ptr<Runtime> make_runtime() {
+    RuntimeOptions options;
+    options.n_thread = 2;
+    auto runtime = Runtime::make(options);
+    REQUIRE(runtime);
+    return *runtime;
+}
+
+uint64_t used_bytes(Device& device) {
+    const auto info = device.describe();
+    REQUIRE(info);
+    return info->total_bytes - info->free_bytes;
+}
+
+}  // namespace
+
+TEST_CASE("at every number of layers, over any devices, the logits are bit for bit those of the CPU") {
+    const char* kind = GENERATE("full", "window", "recurrent", "experts");
+    INFO(kind << ", HEARTH_TEST_SEED=" << seed());
+    const std::string file = tiny(kind).file(seed());
+    const Ids tokens = random_tokens(60, 1);
+    const auto logits_on = [&](const std::string& spec) {
+        INFO(spec);
+        const auto runtime = make_runtime();
+        const auto model = try_load(runtime, file, spec, small_context());
+        INFO(error_record().message);
+        REQUIRE(model);
+        const Loaded loaded{file, runtime, *model};
+        return decode(*loaded.context(small_context()), tokens);
+    };
+    const Logits want = logits_on("cpu");
+    for (const char* devices : {"sim:4MiB", "sim:2x4MiB", "sim:4x4MiB"})
+        for (const char* more : {"", ",kv=cpu", ",experts=cpu", ",kv=cpu,experts=cpu"})
+            for (int layers = 0; layers <= 3; ++layers) CHECK(logits_on(fmt::format("{},layers={}{}", devices, layers, more)) == want);
+}
+
+// The plan sums what the planner computes from headers; what is used is what each device, and the hook of the host, counted.
+TEST_CASE("a plan's bytes are those that each device gives away") {
+    const char* spec = GENERATE("cpu", "sim:4MiB", "sim:4MiB,layers=1", "sim:2x4MiB,layers=2", "sim:3x4MiB", "sim:2x4MiB,kv=cpu",
+                                "sim:2x4MiB,shares=1:2", "sim:4MiB,layers=auto", "sim:4MiB,experts=cpu");
+    const char* kind = GENERATE("full", "window", "recurrent", "experts");
+    const int32_t n_ctx = GENERATE(32, 200);
+    INFO(spec << " " << kind << " " << n_ctx);
+    const auto runtime = make_runtime();
+    const std::string file = tiny(kind).file(seed());
+    ModelOptions options;
+    options.device = spec;
+    auto source = open_model_memory(file.data(), file.size());
+    REQUIRE(source);
+    const auto opened = Model::open(runtime, std::move(*source), options);
+    REQUIRE(opened);
+    const auto plan = make_plan(**opened, small_context(n_ctx));
+    REQUIRE(plan);
+    const auto model = try_load(runtime, file, spec);
+    INFO(error_record().message);
+    REQUIRE(model);
+    const Loaded loaded{file, runtime, *model};
+    const auto context = loaded.context(small_context(n_ctx));
+    REQUIRE(plan->devices.size() == (*model)->placement().devices.size());
+    for (std::size_t d = 0; d < plan->devices.size(); ++d) {
+        const DevicePlan& planned = plan->devices[d];
+        INFO(planned.spec);
+        CHECK(planned.total() == (planned.host ? runtime->memory().now.load() : used_bytes(*(*model)->placement().devices[d])));
+    }
+}
+
+TEST_CASE("layers that do not fit are refused with what would, and auto takes that") {
+    const std::string file = tiny_llama(12).file(seed());
+    const auto runtime = make_runtime();
+    const auto whole = try_load(runtime, file, "sim:64MiB,layers=all", small_context());
+    REQUIRE(whole);
+    const auto all = placement_report(**whole);
+    REQUIRE(all);
+    REQUIRE(all->n_layer == 13);
+    const uint64_t half = all->devices[1].weight_bytes / 2 + (64 << 10);
+    const std::string device = fmt::format("sim:{}", half);
+    CHECK_FALSE(try_load(runtime, file, device + ",layers=13", small_context()));
+    CHECK(error_record().code == Code::oom_device);
+    CHECK(error_record().bytes_wanted > error_record().bytes_free);
+    CHECK(refused_with("sim:0: 13 layers need"));
+    CHECK(refused_with("layers fit; use layers="));
+    const auto automatic = try_load(runtime, file, device + ",layers=auto", small_context());
+    REQUIRE(automatic);
+    const auto taken = placement_report(**automatic);
+    REQUIRE(taken);
+    CHECK(taken->n_layer > 0);
+    CHECK(taken->n_layer < 13);
+    const Loaded loaded{file, runtime, *automatic};
+    CHECK(decode(*loaded.context(small_context()), random_tokens(5, 1)).size() == TinyModel::kVocab);
+    // One more does not fit: beside what is loaded now, and on an empty device of that size.
+    const auto other = make_runtime();
+    CHECK_FALSE(try_load(other, file, fmt::format("{},layers={}", device, taken->n_layer + 1), small_context()));
+    CHECK(try_load(other, file, fmt::format("{},layers={}", device, taken->n_layer), small_context()));
+}
+
+TEST_CASE("two models on one device share its memory, and a released one gives it back") {
+    const std::string file = tiny_llama(12).file(seed());
+    const auto runtime = make_runtime();
+    auto first = try_load(runtime, file, "sim:1MiB,layers=all", small_context());
+    REQUIRE(first);
+    const auto report = placement_report(**first);
+    REQUIRE(report);
+    const uint64_t bytes = report->devices[1].weight_bytes;
+    const std::string device = fmt::format("sim:{},layers=all", bytes + bytes / 2);
+    auto one = try_load(runtime, file, device);
+    INFO(error_record().message);
+    REQUIRE(one);
+    CHECK_FALSE(try_load(runtime, file, device));
+    CHECK(error_record().code == Code::oom_device);
+    one->reset();
+    CHECK(try_load(runtime, file, device));
+}
+
+TEST_CASE("what is claimed and not allocated yet counts for every other plan") {
+    const auto runtime = make_runtime();
+    const std::string file = tiny_llama(2).file(seed());
+    const auto model = try_load(runtime, file, "sim:1MiB,layers=all");
+    REQUIRE(model);
+    Device* device = (*model)->placement().devices[1];
+    const auto before = make_plan(**model, small_context());
+    {
+        auto claim = runtime->ledger().reserve([&]() -> Result<std::vector<Claim>> { return std::vector<Claim>{{device, 900 << 10}}; });
+        REQUIRE(claim);
+        const auto during = make_plan(**model, small_context());
+        CHECK(during->devices[1].available_bytes == before->devices[1].available_bytes - (900 << 10));
+        CHECK_FALSE(during->fits());
+    }
+    CHECK(make_plan(**model, small_context())->devices[1].available_bytes == before->devices[1].available_bytes);
+}
