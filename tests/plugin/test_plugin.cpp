@@ -1,5 +1,5 @@
 // Plugins are found where they may be, opened only when asked for, and the ones that cannot be used say why.
-#include <catch2/catch.hpp>
+#include "support/catch.hpp"
 
 #ifdef __linux__
 #include <sys/auxv.h>
