@@ -58,7 +58,9 @@ hearth_model_info model_info(const Model& model) {
     info.weight_bytes = model.weight_bytes();
     fill_text(info.architecture, model.architecture());
     fill_text(info.description, model.description());
-    if (model.loaded()) fill_text(info.device, model.placement().devices[0]->spec());
+    std::string devices;
+    for (const Device* device : model.placement().devices) devices += (devices.empty() ? "" : ", ") + device->spec();
+    if (model.loaded()) fill_text(info.device, devices);
     info.has_vocab = model.vocab() != nullptr;
     info.has_chat_template = !model.chat_template().empty();
     return info;

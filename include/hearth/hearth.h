@@ -189,7 +189,7 @@ typedef struct hearth_model_info {
     uint64_t weight_bytes;  /* on the device; 0 for vocab_only */
     char architecture[64];  /* "llama" */
     char description[128];  /* "llama 1.2B Q4_0" */
-    char device[64];        /* where the weights are: "cpu" */
+    char device[64];        /* where the weights are: "cpu", "cpu, sim:0" */
     uint32_t has_vocab, has_chat_template; /* 0 or 1 */
 } hearth_model_info;
 HEARTH_API hearth_status hearth_model_get_info(hearth_model *model, hearth_model_info *out); /* [F] */

@@ -49,6 +49,20 @@ class Words(unittest.TestCase):
             hearth.Llama(support.tiny_model(), n_gpu_layers=0, offload_qkv=False)
 
 
+class Simulated(unittest.TestCase):
+    def test_a_model_is_where_it_was_told_to_go(self):
+        def told(device):
+            with hearth.Llama(support.tiny_model(), n_threads=1, n_ctx=64, device=device) as llama:
+                where = [(d["device"].decode() if isinstance(d["device"], bytes) else d["device"], d["n_layer"]) for d in llama.model.placement()]
+                return where, llama.model.info["device"], llama("the cat", max_tokens=8, temperature=0)["choices"][0]["text"]
+
+        where, device, text = told("cpu")
+        self.assertEqual((where, device), ([("cpu", 3)], "cpu"))  # two layers and the output
+        self.assertEqual(told("sim:2x4MiB,layers=2"), ([("cpu", 1), ("sim:0", 1), ("sim:1", 1)], "cpu, sim:0, sim:1", text))
+        with self.assertRaisesRegex(MemoryError, "sim:0: 3 layers need .* layers fit; use layers="):
+            told("sim:32KiB,layers=all")
+
+
 class NoAccelerator(unittest.TestCase):
     """On a machine whose plugin path holds nothing that works."""
 
