@@ -110,3 +110,34 @@ TEST_CASE("logits of every architecture equal the expected ones, however the tok
         DYNAMIC_SECTION(name << " on " << device) { check_fixture(name, device); }
     }
 }
+
+TEST_CASE("at every number of layers on every number of devices, the logits of four kinds of model are those of the CPU") {
+    for (const char* name : {"llama-dense", "gpt-oss-moe", "lfm2-dense", "deepseek2-moe"}) {
+        const std::string path = test::fixture(std::string("arch/") + name + ".gguf");
+        if (path.empty()) return test::skip(std::string("fixture arch/") + name + " is absent");
+        const auto tokens = read_tokens(test::fixture(std::string("arch/") + name + ".tokens.txt"));
+        int32_t n_layer = 0;
+        const auto logits_on = [&](const std::string& device) {
+            INFO(name << " on " << device);
+            auto runtime = Runtime::make({});
+            REQUIRE(runtime);
+            auto source = open_model_path(path, FileMode::pread);
+            REQUIRE(source);
+            ModelOptions options;
+            options.device = device;
+            auto model = Model::load(*runtime, std::move(*source), options);
+            INFO(error_record().message);
+            REQUIRE(model);
+            n_layer = (*model)->hparams().n_layer;
+            return run(*model, tokens, tokens.size() / 2 + 1);
+        };
+        const auto want = logits_on("cpu");
+        for (const char* devices : {"sim:64MiB", "sim:2x64MiB", "sim:3x64MiB", "sim:4x64MiB"})
+            for (const char* kv : {"device", "cpu"})
+                for (int32_t layers = 0; layers <= n_layer + 1; ++layers) {
+                    INFO(name << " " << devices << " kv " << kv << " layers " << layers);
+                    // The kernels are the same and no sum is cut: bit for bit.
+                    CHECK(logits_on(std::string(devices) + ",kv=" + kv + ",layers=" + std::to_string(layers)) == want);
+                }
+    }
+}
