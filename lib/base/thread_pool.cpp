@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
+#include <exception>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -72,16 +73,18 @@ class Crew {
         n_part_ = n_part;
         stop_ = stop;
         stopped_.store(false, std::memory_order_relaxed);
+        threw_.store(false, std::memory_order_relaxed);
         next_.store(0, std::memory_order_relaxed);
         door_.fetch_add(kGeneration);  // even to odd
         opened_.notify();
     }
-    // Works along as thread 0, closes the door and waits for those inside; returns the parts done.
+    // Works along as thread 0, closes the door and waits for those inside; returns the parts done, or throws what one threw.
     int64_t finish() {
         work(0);
         door_.fetch_add(kGeneration);
         auto empty = [this] { return (door_.load() & kInside) == 0; };
         if (!spin(kHarvestSpinNs, empty)) emptied_.wait(empty);
+        if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
         return std::min(next_.load(std::memory_order_relaxed), n_part_);
     }
 
@@ -100,10 +103,14 @@ class Crew {
         if ((door & kInside) == 1 && !is_open(door)) emptied_.notify();
     }
     void work(int thread) {
-        while (!should_stop()) {
-            const int64_t part = next_.fetch_add(1, std::memory_order_relaxed);
-            if (part >= n_part_) return;
-            fn_(context_, part, thread);
+        try {
+            while (!should_stop()) {
+                const int64_t part = next_.fetch_add(1, std::memory_order_relaxed);
+                if (part >= n_part_) return;
+                fn_(context_, part, thread);
+            }
+        } catch (...) {  // out of memory: on a worker it would end the process
+            if (!threw_.exchange(true)) error_ = std::current_exception();
         }
     }
     // Is a run open that is not the one given? (One whose parts a worker has seen run out is of no interest.)
@@ -117,6 +124,7 @@ class Crew {
     static constexpr uint64_t kGeneration = uint64_t{1} << 32, kInside = kGeneration - 1;
     static bool is_open(uint64_t door) { return (door & kGeneration) != 0; }
     bool should_stop() {
+        if (threw_.load(std::memory_order_relaxed)) return true;
         if (!stop_) return false;
         if (stopped_.load(std::memory_order_relaxed)) return true;
         if (!(*stop_)()) return false;
@@ -130,7 +138,8 @@ class Crew {
     void* context_ = nullptr;
     int64_t n_part_ = 0;
     const std::function<bool()>* stop_ = nullptr;
-    std::atomic<bool> stopped_{false};
+    std::atomic<bool> stopped_{false}, threw_{false};
+    std::exception_ptr error_;  // of the first part that threw; read once nobody is inside
     Gate opened_, emptied_;
 };
 

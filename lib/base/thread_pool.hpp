@@ -28,7 +28,8 @@ class ThreadPool {
 
     // Calls fn once for every part in [0, n_part), taken dynamically in increasing order; returns when all that were
     // taken have ended. `stop`, if given, is called by every thread before it takes a part (so it must be thread-safe):
-    // once true, no further part starts. Neither fn nor stop may throw or call run() of the same pool.
+    // once true, no further part starts. If fn throws, no further part starts either, and run() throws the first of those
+    // exceptions when all parts under way have ended. stop may not throw; neither may call run() of the same pool.
     // Returns the number of parts done; they are always parts [0, returned). One call at a time per pool.
     virtual int64_t run(int64_t n_part, PartFn fn, void* context, const std::function<bool()>* stop = nullptr) = 0;
 

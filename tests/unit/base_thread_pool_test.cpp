@@ -104,6 +104,37 @@ TEST_CASE("thread pool: no part starts after stop was seen true, and the parts d
     }
 }
 
+TEST_CASE("thread pool: what a part throws on any thread comes out of run(), and the next run is whole", "[thread]") {
+    for (int n_thread : {1, 2, 4}) {
+        auto pool = ThreadPool::make(n_thread);
+        REQUIRE(pool);
+        for (int64_t bad : {0, 7, 63}) {
+            std::atomic<int64_t> n_done{0};
+            struct Context {
+                std::atomic<int64_t>* n_done;
+                int64_t bad;
+            } context{&n_done, bad};
+            bool thrown = false;
+            try {
+                (*pool)->run(64, [](void* p, int64_t part, int) {
+                    auto& c = *static_cast<Context*>(p);
+                    if (part == c.bad) throw std::bad_alloc();
+                    c.n_done->fetch_add(1);
+                }, &context);
+            } catch (const std::bad_alloc&) {
+                thrown = true;
+            }
+            CHECK(thrown);
+            CHECK(n_done.load() >= bad);  // parts are taken in order, and those under way end
+            CHECK(n_done.load() < 64);
+            n_done = 0;
+            context.bad = -1;
+            CHECK((*pool)->run(64, [](void* p, int64_t, int) { static_cast<Context*>(p)->n_done->fetch_add(1); }, &context) == 64);
+            CHECK(n_done.load() == 64);
+        }
+    }
+}
+
 TEST_CASE("thread pool refuses absurd thread counts", "[thread]") {
     CHECK(ThreadPool::make(0).code() == Code::invalid_argument);
     CHECK(ThreadPool::make(-1).code() == Code::invalid_argument);
