@@ -8,7 +8,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set(HEARTH_CPU_FLAGS_v2 -march=x86-64-v2)
   set(HEARTH_CPU_FLAGS_v3 -march=x86-64-v3)
   set(HEARTH_CPU_FLAGS_v4 -march=x86-64-v4 -mavx512vnni -mavx512bf16 -mprefer-vector-width=512
-      -Wno-maybe-uninitialized -Wno-uninitialized)  # GCC 12 sees its own _mm512_undefined as a use of an uninitialised variable
+      -Wno-uninitialized)  # GCC 12 sees its own _mm512_undefined as a use of an uninitialised variable
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND HEARTH_CPU_FLAGS_v4 -Wno-maybe-uninitialized)  # for the same; Clang has no such warning
+  endif()
 endif()
 list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_MORE_LEVELS})
 

@@ -17,7 +17,7 @@ import gguf_writer
 PROGRAM = ""
 TOP = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = pathlib.Path(os.environ.get("HEARTH_TEST_FIXTURES", TOP.parent / "shared" / "fixtures"))
-LEVELS = ("v2", "v3", "v4")
+LEVELS = ("generic", "v2", "v3", "v4")
 
 
 def fixture(name):

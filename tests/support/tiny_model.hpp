@@ -16,7 +16,7 @@ class TinyModel {
   public:
     static constexpr int64_t kVocab = 64, kEmbd = 32, kFf = 64, kHead = 8, kHeads = 4, kHeadsKv = 2;
 
-    TinyModel(const std::string& arch, int n_layer) : arch_(arch), n_layer_(n_layer) {
+    TinyModel(const std::string& arch, int n_layer) : arch_(arch) {
         content_.metadata["general.architecture"] = arch;
         number("context_length", 512);
         number("embedding_length", kEmbd);
@@ -102,7 +102,6 @@ class TinyModel {
 
   private:
     std::string arch_;
-    int n_layer_;
     GgufContent content_;
 };
 
