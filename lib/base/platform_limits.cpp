@@ -15,8 +15,9 @@
 #endif
 #include <windows.h>
 #else
-#include <unistd.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #endif
 #ifdef __linux__
 #include <sched.h>
@@ -51,12 +52,21 @@ namespace {
 
 constexpr uint64_t kNoLimit = UINT64_MAX;
 
+struct Descriptor {
+    const int file;
+    ~Descriptor() {
+        if (file >= 0) ::close(file);
+    }
+};
+
+// Not by stdio, which needs memory of its own: where that ran out, a limit would seem to be absent.
 std::string read_text(const std::string& path) {
+    const Descriptor descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     std::string text;
-    if (std::FILE* file = std::fopen(path.c_str(), "re")) {
-        char piece[4096];
-        while (const std::size_t n = std::fread(piece, 1, sizeof piece, file)) text.append(piece, n);
-        std::fclose(file);
+    char piece[4096];
+    for (ssize_t n = 1; n > 0 && descriptor.file >= 0;) {
+        n = ::read(descriptor.file, piece, sizeof piece);
+        if (n > 0) text.append(piece, static_cast<std::size_t>(n));
     }
     return text;
 }

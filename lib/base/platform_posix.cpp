@@ -40,7 +40,7 @@ int64_t local_seconds() {
 
 Failure fail_system(Code code, std::string_view name, const char* what, int error) {
     const std::string sentence = std::generic_category().message(error);
-    Failure failure = fail(code, "{}: {}: {}", name, what, sentence);
+    Failure failure = fail(error == ENOMEM ? Code::oom_host : code, "{}: {}: {}", name, what, sentence);
     error_record().subcode = error;
     return failure;
 }
@@ -292,10 +292,13 @@ std::string trusted_variable(const char* name) {
 std::string own_folder() {
     static const char kHere = 0;
     const auto here = reinterpret_cast<uintptr_t>(&kHere);
-    std::FILE* maps = std::fopen("/proc/self/maps", "re");
+    struct Close {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+    const std::unique_ptr<std::FILE, Close> maps(std::fopen("/proc/self/maps", "re"));  // the strings may throw
     if (!maps) return {};
     std::string folder, line;
-    for (int c = 0; folder.empty() && (c = std::fgetc(maps)) != EOF;) {
+    for (int c = 0; folder.empty() && (c = std::fgetc(maps.get())) != EOF;) {
         if (c != '\n') {
             line += static_cast<char>(c);
             continue;
@@ -307,7 +310,6 @@ std::string own_folder() {
         if (here >= first && here < last && path != std::string::npos) folder = line.substr(path, std::max(slash, path + 1) - path);
         line.clear();
     }
-    std::fclose(maps);
     return folder;
 }
 #else
@@ -326,7 +328,7 @@ Result<std::vector<std::string>> list_folder(const std::string& folder) {
         void operator()(DIR* d) const { ::closedir(d); }
     };
     const std::unique_ptr<DIR, Close> open(::opendir(folder.c_str()));
-    if (!open) return fail(Code::io, "{}: cannot be listed: {}", folder, std::generic_category().message(errno));
+    if (!open) return fail_system(Code::io, folder, "cannot be listed", errno);
     std::vector<std::string> names;
     while (const dirent* entry = ::readdir(open.get())) names.emplace_back(entry->d_name);
     return names;

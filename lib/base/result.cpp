@@ -21,8 +21,11 @@ void begin_error(Code code) noexcept {
 void end_error(std::size_t n_written) noexcept { error_record().message[n_written] = 0; }
 
 Failure fail_oom(Code code, const char* what, uint64_t bytes_wanted, uint64_t bytes_free, int32_t device) {
-    Failure failure = bytes_free ? fail(code, "{}: {} bytes are needed but {} are free", what, bytes_wanted, bytes_free)
-                                 : fail(code, "{}: out of memory while reserving {} bytes", what, bytes_wanted);
+    // The system may refuse what seems to be free.
+    const bool too_much = bytes_free != 0 && bytes_free < bytes_wanted;
+    Failure failure = too_much       ? fail(code, "{}: {} bytes are needed but {} are free", what, bytes_wanted, bytes_free)
+                      : bytes_wanted ? fail(code, "{}: out of memory while reserving {} bytes", what, bytes_wanted)
+                                     : fail(code, "{}: out of memory", what);
     ErrorRecord& record = error_record();
     record.bytes_wanted = bytes_wanted;
     record.bytes_free = bytes_free;

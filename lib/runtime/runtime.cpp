@@ -73,11 +73,7 @@ Result<HostMemory> Runtime::host_memory(std::size_t bytes, const char* what) {
     HostMemory memory;
     if (bytes == 0) return memory;
     void* p = host_allocate(this, bytes, kHostAlign);
-    if (!p) {
-        const Failure failure = fail(Code::oom_host, "{} bytes for {} are wanted and cannot be had", bytes, what);
-        error_record().bytes_wanted = bytes;
-        return failure;
-    }
+    if (!p) return fail_oom(Code::oom_host, what, bytes, 0);
     memory.runtime_ = this;
     memory.data_ = static_cast<std::byte*>(p);
     memory.bytes_ = bytes;
