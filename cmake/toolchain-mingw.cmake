@@ -1,8 +1,14 @@
-# Cross compile for Windows with Debian's mingw-w64; enough to see that the sources are portable, nothing is linked.
+# Cross build for Windows with Debian's mingw-w64; libraries come from build-mingw/sysroot (cmake/windows_libraries.sh).
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 find_program(compiler NAMES x86_64-w64-mingw32-g++-posix x86_64-w64-mingw32-g++ REQUIRED)
 string(REPLACE "g++" "gcc" c_compiler ${compiler})
 set(CMAKE_C_COMPILER ${c_compiler})
 set(CMAKE_CXX_COMPILER ${compiler})
+set(sysroot ${CMAKE_CURRENT_LIST_DIR}/../build-mingw/sysroot)
+list(APPEND CMAKE_PREFIX_PATH ${sysroot} ${sysroot}/debian/usr)
+set(CMAKE_FIND_ROOT_PATH ${sysroot} ${sysroot}/debian/usr)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
