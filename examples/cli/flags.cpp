@@ -212,6 +212,7 @@ std::function<int()> add_plan(CLI::App& app) {
     add_device(app, &o->model);
     add_context(app, &o->context, "the model's");
     add_json(app, &o->json);
+    app.footer("Exit codes: 0 it fits, 1 it does not (one sentence on stderr says what would), 2 wrong usage.");
     return [o] { return plan(*o); };
 }
 

@@ -1,4 +1,5 @@
 // hearth inspect, plan and devices: what there is, and what it would take.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -148,6 +149,24 @@ void plan_text(const hearth_device_plan& d) {
     line("  fits", d.fits ? "yes" : "no");
 }
 
+// Says which device is too small and what would fit.
+int does_not_fit(const hearth_plan_info& p, const std::vector<hearth_device_plan>& devices) {
+    std::string sentence = "the model does not fit";
+    for (const hearth_device_plan& d : devices) {
+        if (d.fits) continue;
+        const uint64_t free = d.available_bytes - std::min(d.available_bytes, d.reserve_bytes);
+        sentence = std::string(d.device) + ": " + bytes_text(d.total_bytes) + " are needed, but " + bytes_text(free) + " are free";
+        if (!d.is_host && d.n_layer_fits < d.n_layer) {
+            sentence += "; use layers=" + std::to_string(d.n_layer_fits) + " or layers=auto";
+        } else if (p.n_ctx_fits > 0) {
+            sentence += "; use --ctx " + std::to_string(p.n_ctx_fits);
+        }
+        break;
+    }
+    say("hearth: " + sentence);
+    return kFailed;
+}
+
 }  // namespace
 
 int inspect(const InspectOptions& o) {
@@ -172,7 +191,7 @@ int plan(const PlanOptions& o) {
     CLI_TRY(const auto devices, hearth::plan_devices(runtime, o.model.path, model, context));
     if (o.json) {
         print(plan_json(p, devices));
-        return kOk;
+        return p.fits ? kOk : does_not_fit(p, devices);
     }
     int32_t n_layer = 0;
     for (const hearth_device_plan& d : devices) {
@@ -183,7 +202,7 @@ int plan(const PlanOptions& o) {
     line("fits", p.fits ? "yes" : "no");
     line("largest context", std::to_string(p.n_ctx_fits));
     if (n_layer > 0) line("layers that fit", std::to_string(devices[0].n_layer_fits));
-    return kOk;
+    return p.fits ? kOk : does_not_fit(p, devices);
 }
 
 int devices(const DevicesOptions& o) {

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,30 @@ class Alphabet(Case):
         exact = self.ok("run", "-m", endless, "-p", "a", "--greedy", "--ctx", "32", "-n", "30")  # 3 of the prompt, 29 that are read
         self.assertNotIn("full", exact.err)
         self.assertTrue(done.out.startswith("bcdefghijklmnopqrstuvwxyzabc"), done.out)
+
+    def test_a_conversation_forgets_its_oldest_messages_where_the_context_is_full(self):
+        # BOS, the space mark and a letter; each exchange adds 26. From 48 tokens on it is cut down to 32.
+        done = self.ok("run", "-m", self.model, "-i", "--greedy", "--ctx", "64", stdin="a\na\na\na\nv\n")
+        self.assertEqual(done.out, 4 * "bcdefghijklmnopqrstuvwxyz\n" + "wxyz\n")
+        self.assertEqual(done.err.count("the context is full: the oldest 2 messages are forgotten"), 3, done.err)
+
+    def test_the_system_message_is_never_forgotten(self):
+        done = self.ok("run", "-m", self.model, "-i", "--greedy", "--ctx", "64", "--system", 20 * "s", stdin="a\na\na\n")
+        self.assertEqual(done.out, 3 * "bcdefghijklmnopqrstuvwxyz\n")
+        self.assertEqual(re.findall(r"prompt (\d+) tokens", done.err), ["23", "1", "1"], done.err)
+
+    def test_a_message_longer_than_the_context_is_refused_and_the_conversation_goes_on(self):
+        done = hearth("run", "-m", self.model, "-i", "--greedy", "--ctx", "32", stdin="w\n" + 40 * "a" + "\nx\n")
+        self.assertEqual((done.returncode, done.out), (1, "xyz\nyz\n"), done.err)
+        self.assertIn("hearth: the message needs 42 tokens, but the context holds 32", done.err)
+        self.assertNotIn("forgotten", done.err)
+
+    def test_an_answer_that_fills_the_context_is_cut_and_the_conversation_goes_on(self):
+        endless = self.folder / "endless.gguf"
+        gguf_writer.write(endless, endless=True)
+        done = self.ok("run", "-m", endless, "-i", "--greedy", "--ctx", "32", stdin="a\nb\n")
+        self.assertEqual([line[:3] for line in done.out.splitlines()], ["bcd", "cde"])
+        self.assertEqual(done.err.count("the answer was cut off"), 2, done.err)
 
     @unittest.skipIf(os.name == "nt", "signals")
     def test_interrupt_stops_the_answer(self):

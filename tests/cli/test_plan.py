@@ -52,8 +52,9 @@ class Plans(unittest.TestCase):
 
     def plan(self, model, device, ctx=4096):
         done = self.hearth("plan", "-m", model, "--device", device, "--ctx", ctx, "--json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        plan = json.loads(done.stdout)
+        self.assertEqual((done.returncode, done.stderr == ""), (0, True) if plan["fits"] else (1, False), done.stderr)
+        return plan
 
     def test_33_layers_of_8b_do_not_fit_into_4_gib(self):
         begin = time.time()
@@ -67,6 +68,9 @@ class Plans(unittest.TestCase):
         self.assertEqual(self.plan(self.large, "sim:4GiB,layers=auto")["n_layer_fits"], fit)
         self.assertTrue(self.plan(self.large, f"sim:4GiB,layers={fit}")["fits"])
         self.assertFalse(self.plan(self.large, f"sim:4GiB,layers={fit + 1}")["fits"])
+        done = self.hearth("plan", "-m", self.large, "--device", f"sim:4GiB,layers={fit + 1}", "--ctx", 4096)
+        self.assertEqual((done.returncode, "fits                  no" in done.stdout), (1, True), done.stdout)
+        self.assertRegex(done.stderr, rf"^hearth: sim:0: \d\.\d+ GiB are needed, but \d\.\d+ GiB are free; use layers={fit} or layers=auto\n$")
         print(f"refusal of 33 layers: {1000 * seconds:.0f} ms, process included")
 
     def test_what_the_devices_hold_is_the_model(self):
