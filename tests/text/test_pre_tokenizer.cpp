@@ -90,9 +90,9 @@ TEST_CASE("every rule cuts random text into words that add up to it") {
 TEST_CASE("no rule takes quadratic time on long runs") {
     // A few steps per character take well under a second even on a busy machine; half the square of this
     // length is 1e10 steps, which at two nanoseconds each is 20 s.
-    const std::size_t n = 150'000;
+    constexpr std::size_t n = 150'000;
     constexpr std::chrono::seconds kLimit(10);
-    const auto repeat = [n](std::string_view unit) {
+    const auto repeat = [](std::string_view unit) {
         std::string text;
         while (text.size() < n) text += unit;
         return text;
