@@ -277,6 +277,20 @@ typedef struct hearth_backend {
     int32_t (*wait)(hearth_device *device, hearth_program *program, hearth_fault *fault);
 } hearth_backend;
 
+/* ---- collectives ---- */
+/* How ranks, devices that each compute a part of the same layers, add up what they have: one table per rank. One thread may
+ * drive all ranks in turn, so a call only starts the work and wait() ends it; each start is followed by its wait. Every rank
+ * must make the same calls in the same order, also after a failure. Functions return 0 or a negative hearth_status with *fault. */
+typedef struct hearth_comm {
+    uint32_t size;
+    int32_t rank, n_rank;
+    void *user;
+    /* Adds the n float32 at `place`, in memory of the rank's device, to those of all ranks; the sum takes their place, the
+     * same bits on every rank. adds = 0: the rank has nothing to add, what lies there counts as zeros. */
+    int32_t (*all_reduce)(void *user, hearth_place place, uint64_t n, int32_t adds, hearth_fault *fault);
+    int32_t (*wait)(void *user, hearth_fault *fault);
+} hearth_comm;
+
 /* A plugin exports this one symbol; NULL where it cannot serve that ABI. */
 typedef const hearth_backend *(*hearth_backend_entry)(uint32_t abi);
 #define HEARTH_BACKEND_ENTRY "hearth_backend_v1"

@@ -20,6 +20,7 @@ Value Graph::value(int32_t rows, int32_t n_group, int32_t group_width, int32_t r
     buffer_of_.push_back(static_cast<int32_t>(buffers_.size()));
     buffers_.push_back({align_up(n_row * width * 4), -1, -1, 0});
     rows_.push_back({rows, row_factor, width});
+    divisions_.emplace_back();
     values_.push_back({rows, row_factor, n_group, group_width, width, group_width, 0});
     return {static_cast<int32_t>(values_.size()) - 1};
 }
@@ -44,6 +45,22 @@ Value Graph::regroup(Value base, int32_t n_group) {
     return {static_cast<int32_t>(values_.size()) - 1};
 }
 
+Value Graph::view_as(Value base, const hearth_value& v) {
+    values_.push_back(v);
+    buffer_of_.push_back(buffer_of(base.index));
+    return {static_cast<int32_t>(values_.size()) - 1};
+}
+
+Value Graph::divide(Value v, const std::vector<Division>& divisions) {
+    divisions_[static_cast<std::size_t>(buffer_of(v.index))] = divisions;
+    return v;
+}
+
+int32_t Graph::add_weight(const hearth_weight& weight) {
+    weights_.push_back(weight);
+    return static_cast<int32_t>(weights_.size()) - 1;
+}
+
 void Graph::note_use(int32_t value_index, int32_t node_index) {
     if (value_index < 0) return;
     ArenaBuffer& buffer = buffers_[static_cast<std::size_t>(buffer_of(value_index))];
@@ -62,7 +79,12 @@ hearth_node& Graph::node(const NodeSpec& spec) {
     std::copy(spec.weight.begin(), spec.weight.end(), n.weight);
     n.cache_group = spec.cache_group;
     n.cache_layer = spec.cache_layer;
-    n.label = labels_.emplace_back(spec.label).c_str();
+    return node(n, spec.label);
+}
+
+hearth_node& Graph::node(const hearth_node& given, const std::string& label) {
+    hearth_node n = given;
+    n.label = labels_.emplace_back(label).c_str();
     const auto index = static_cast<int32_t>(nodes_.size());
     for (int32_t v : n.in) note_use(v, index);
     for (int32_t v : n.out) note_use(v, index);

@@ -18,6 +18,16 @@ struct Value {
     explicit operator bool() const { return index >= 0; }
 };
 
+// What columns of a buffer stand for, where they may lie on different devices.
+enum class Axis : int32_t { head, head_kv, hidden, vocab };
+
+// A stretch of columns: n_unit units, each of which stays whole.
+struct Division {
+    Axis axis;
+    int32_t n_unit, unit_width;
+    int32_t width() const { return n_unit * unit_width; }
+};
+
 // The operands of one node; what is left out is absent.
 struct NodeSpec {
     int32_t op = 0;
@@ -45,8 +55,15 @@ class Graph {
     Value view(Value base, int32_t group, int32_t n_group, int32_t begin, int32_t width);
     // The same elements seen as n_group groups (the base must be contiguous within a row).
     Value regroup(Value base, int32_t n_group);
+    // A view of `base`, a whole buffer, with this form; v.offset counts from the buffer's start.
+    Value view_as(Value base, const hearth_value& v);
+    // Says that the columns of the buffer of v, from its first to its last, may be spread over devices: see graph/shard.hpp.
+    Value divide(Value v, const std::vector<Division>& divisions);
     // The reference is valid until the next node is added: set its parameters at once.
     hearth_node& node(const NodeSpec& spec);
+    // A node whose operands are indexes already; the label is copied.
+    hearth_node& node(const hearth_node& n, const std::string& label);
+    int32_t add_weight(const hearth_weight& weight);
 
     const hearth_value& at(Value v) const { return values_[static_cast<std::size_t>(v.index)]; }
     int32_t width(Value v) const { return at(v).n_group * at(v).group_width; }
@@ -62,6 +79,10 @@ class Graph {
     const std::vector<hearth_cache>& caches() const { return caches_; }
     // Which buffer a value is a view of (for the printer and the tests).
     int32_t buffer_of(int32_t value_index) const { return buffer_of_[static_cast<std::size_t>(value_index)]; }
+
+    // Empty: the buffer stays whole.
+    const std::vector<Division>& divisions(int32_t buffer) const { return divisions_[static_cast<std::size_t>(buffer)]; }
+    const Bounds& bounds() const { return bounds_; }
 
     // Nodes from here on belong to this layer: -1 = before the first (the embedding), n_layer = the output.
     void set_layer(int32_t layer) { layer_ = layer; }
@@ -88,6 +109,7 @@ class Graph {
     std::vector<int32_t> buffer_of_;  // [n_value]
     std::vector<ArenaBuffer> buffers_;
     std::vector<Rows> rows_;         // [n_buffer]
+    std::vector<std::vector<Division>> divisions_;  // [n_buffer]
     std::vector<int32_t> layer_of_;  // [n_node]
     int32_t layer_ = -1;
     std::deque<std::string> labels_;  // a deque: addresses stay valid

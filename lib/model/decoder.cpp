@@ -92,7 +92,7 @@ Graph decoder_graph(const Hparams& h, const Weights& weights, const CacheGroups&
     }
     g.set_layer(h.n_layer);
     const Value last = model.norm("output_norm", Slot::output_norm, x);
-    const Value logits = model.linear("output", Slot::output, last, {}, h.logit_scale);
+    const Value logits = g.divide(model.linear("output", Slot::output, last, Value{}, h.logit_scale), {{Axis::vocab, h.n_vocab, 1}});
     if (h.logit_softcap != 0)
         g.node({HEARTH_OP_SOFTCAP, {logits}, {logits}, {}, "softcap"}).p.scale.scale = h.logit_softcap;
     g.finish(logits);

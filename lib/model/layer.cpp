@@ -21,6 +21,10 @@ Value Layer::linear(const char* name, Slot slot, Value x, Value residual, float 
     return out;
 }
 
+Value Layer::linear(const char* name, Slot slot, Value x, const std::vector<Division>& divisions) const {
+    return graph.divide(linear(name, slot, x), divisions);
+}
+
 Value Layer::norm(const char* name, Slot slot, Value x) const {
     const hearth_value& v = graph.at(x);
     const Value out = like(x, v.n_group, v.group_width);
@@ -33,7 +37,7 @@ void Layer::norm_in_place(const char* name, Slot slot, Value x) const {
 }
 
 Value Layer::glu(const char* name, Value gate, Value up) const {
-    const Value out = like(up, 1, graph.width(up));
+    const Value out = graph.divide(like(up, 1, graph.width(up)), {{Axis::hidden, graph.width(up), 1}});
     constexpr float kOaiAlpha = 1.702f, kOaiLimit = 7.0f;  // of gpt-oss; other activations do not read them
     graph.node({HEARTH_OP_GLU, {gate, up}, {out}, {}, label(name)}).p.act = {h.arch->act, kOaiAlpha, kOaiLimit};
     return out;

@@ -25,6 +25,8 @@ struct Layer {
     Value like(Value x, int32_t n_group, int32_t group_width, int32_t row_factor = 0) const;
     // scale * (x W^T + bias), added to `residual` in place where one is given; else a new value.
     Value linear(const char* name, Slot slot, Value x, Value residual = {}, float scale = 1) const;
+    // The same into a new value whose columns may be spread over devices.
+    Value linear(const char* name, Slot slot, Value x, const std::vector<Division>& divisions) const;
     // Normalises each group of x with the slot's weight, into a new value or in place.
     Value norm(const char* name, Slot slot, Value x) const;
     void norm_in_place(const char* name, Slot slot, Value x) const;

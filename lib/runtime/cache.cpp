@@ -2,6 +2,7 @@
 #include "runtime/cache.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "quant/format.hpp"
 
@@ -47,7 +48,7 @@ Result<Cache> Cache::make(const std::vector<Device*>& devices, const SplitGraph&
             Device& device = *devices[static_cast<std::size_t>(d)];
             HEARTH_TRY(const uint64_t unit_bytes, device.page_bytes(held));
             HEARTH_TRY(DeviceBuffer buffer, device.alloc(unit_bytes * static_cast<uint64_t>(n_unit), "KV cache"));
-            group.pools.push_back({&device, d, held, graph.cache_layers(d)[g], unit_bytes, std::move(buffer)});
+            group.pools.push_back({&device, d, held, graph.first_head(d, g), graph.cache_layers(d)[g], unit_bytes, std::move(buffer)});
         }
         cache.groups_.push_back(std::move(group));
     }
@@ -170,27 +171,73 @@ Status Cache::copy_unit(const Group& group, int32_t from, int32_t to) {
 
 namespace {
 
-// f(pool, the layer's number in it) for the pool that holds a layer of the group.
+// f(pool, the layer's number in it) for every pool that holds a layer of the group, or heads of it.
 template <class F>
 Status with_layer(const Cache::Group& group, int32_t layer, F f) {
+    bool found_one = false;
     for (const Cache::Pool& pool : group.pools) {
         const auto found = std::find(pool.layers.begin(), pool.layers.end(), layer);
-        if (found != pool.layers.end()) return f(pool, static_cast<int32_t>(found - pool.layers.begin()));
+        if (found == pool.layers.end()) continue;
+        found_one = true;
+        HEARTH_CHECK(f(pool, static_cast<int32_t>(found - pool.layers.begin())));
     }
+    if (found_one) return {};
     return fail(Code::internal, "no device holds layer {} of a cache group", layer);
 }
+
+bool all_heads(const Cache::Group& group, const Cache::Pool& pool) { return pool.desc.n_head_kv == group.desc.n_head_kv; }
+
+// The heads of a page's rows that one pool has.
+class HeadRows {
+  public:
+    HeadRows(const Cache::Group& group, const Cache::Pool& pool) : k_(page_row_bytes(pool.desc).k), v_(page_row_bytes(pool.desc).v) {
+        const hearth_cache& c = pool.desc;
+        const auto width = [&](int32_t head_width) { return static_cast<uint64_t>(pool.first_head) * static_cast<uint64_t>(head_width); };
+        k_at_ = row_bytes(*find_format(c.k_type), width(c.k_width));
+        v_at_ = row_bytes(*find_format(c.v_type), width(c.v_width));
+        whole_ = page_row_bytes(group.desc);
+    }
+    std::byte* k() { return k_.data(); }
+    std::byte* v() { return v_.data(); }
+    void into(std::byte* k, std::byte* v) const {
+        each(k_.size(), k_at_, whole_.k, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k + at, k_.data() + part, n); });
+        each(v_.size(), v_at_, whole_.v, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v + at, v_.data() + part, n); });
+    }
+    void from(const std::byte* k, const std::byte* v) {
+        each(k_.size(), k_at_, whole_.k, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k_.data() + part, k + at, n); });
+        each(v_.size(), v_at_, whole_.v, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v_.data() + part, v + at, n); });
+    }
+
+  private:
+    // f(offset in the part, offset in the whole, bytes) for every row.
+    template <class F>
+    static void each(std::size_t part_bytes, std::size_t at, std::size_t whole_bytes, F f) {
+        const std::size_t part = part_bytes / kPage, whole = whole_bytes / kPage;
+        for (std::size_t row = 0; row < static_cast<std::size_t>(kPage); ++row) f(row * part, row * whole + at, part);
+    }
+    std::vector<std::byte> k_, v_;
+    std::size_t k_at_, v_at_;
+    PageRowBytes whole_;
+};
 
 }  // namespace
 
 Status Cache::export_layer(const Group& group, int32_t unit, int32_t layer, std::byte* k, std::byte* v) {
-    return with_layer(group, layer, [&](const Pool& pool, int32_t local) {
-        return pool.device->export_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+    return with_layer(group, layer, [&](const Pool& pool, int32_t local) -> Status {
+        if (all_heads(group, pool)) return pool.device->export_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+        HeadRows rows(group, pool);
+        HEARTH_CHECK(pool.device->export_page(pool.desc, pool.buffer.at(0), unit, local, rows.k(), rows.v()));
+        rows.into(k, v);
+        return {};
     });
 }
 
 Status Cache::import_layer(const Group& group, int32_t unit, int32_t layer, const std::byte* k, const std::byte* v) {
-    return with_layer(group, layer, [&](const Pool& pool, int32_t local) {
-        return pool.device->import_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+    return with_layer(group, layer, [&](const Pool& pool, int32_t local) -> Status {
+        if (all_heads(group, pool)) return pool.device->import_page(pool.desc, pool.buffer.at(0), unit, local, k, v);
+        HeadRows rows(group, pool);
+        rows.from(k, v);
+        return pool.device->import_page(pool.desc, pool.buffer.at(0), unit, local, rows.k(), rows.v());
     });
 }
 

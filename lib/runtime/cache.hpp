@@ -71,7 +71,8 @@ class Cache {
     struct Pool {
         Device* device;
         int32_t device_index;
-        hearth_cache desc;            // with the number of these layers
+        hearth_cache desc;            // with the number of these layers, and of these key/value heads
+        int32_t first_head;           // in the group
         std::vector<int32_t> layers;  // in the group
         uint64_t unit_bytes;
         DeviceBuffer buffer;

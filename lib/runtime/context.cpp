@@ -30,7 +30,7 @@ Result<ContextOptions> complete(const Model& model, ContextOptions o) {
 CacheSizes sizes_of(const ContextOptions& o) { return {o.n_seq_max, o.n_ctx, o.n_batch}; }
 
 // A small bucket for steps of one token per sequence, and one for everything else; both use one arena.
-std::vector<SplitGraph> bucket_graphs(const Model& model, const Placement& placement, const ContextOptions& o) {
+Result<std::vector<SplitGraph>> bucket_graphs(const Model& model, const Placement& placement, const ContextOptions& o) {
     const CacheGroups groups = cache_groups(model.hparams(), o.k_type, o.v_type);
     std::vector<SplitGraph> graphs;
     for (const int32_t n_token : {o.n_seq_max, o.n_batch}) {
@@ -38,10 +38,25 @@ std::vector<SplitGraph> bucket_graphs(const Model& model, const Placement& place
         const int32_t n = std::min(n_token, o.n_batch);
         const DecoderOptions decoder{{n, std::min(n, o.n_output_max), o.n_seq_max, o.n_ctx}, o.rope};
         Graph graph = decoder_graph(model.hparams(), model.weights(), groups, decoder);
-        const std::vector<int32_t> devices = placement.of_nodes(graph);
-        graphs.emplace_back(std::move(graph), devices, placement.n_device());
+        HEARTH_TRY(PlacedGraph placed, placement.place(std::move(graph)));
+        graphs.emplace_back(std::move(placed), placement.n_device());
     }
     return graphs;
+}
+
+// Bytes that each rank gives to a sum, for a run of these counts.
+uint64_t sum_bytes(const SplitGraph& split, const Collective& c, int32_t n_token, int32_t n_output) {
+    return split.extent(split.placed().rank_device[0], c.buffer[0], n_token, n_output).bytes;
+}
+
+// The largest of those that any graph needs.
+uint64_t largest_sum(const std::vector<SplitGraph>& graphs) {
+    uint64_t bytes = 0;
+    for (const SplitGraph& split : graphs) {
+        const hearth_graph whole = split.graph().view();
+        for (const Collective& c : split.placed().collectives) bytes = std::max(bytes, sum_bytes(split, c, whole.n_token, whole.n_output));
+    }
+    return (bytes + 63) / 64 * 64;
 }
 
 Status measure_graph(const SplitGraph& split, const Placement& placement, ContextBytes* bytes) {
@@ -72,6 +87,7 @@ Result<ContextBytes> measure(const Model& model, const Placement& placement, con
             bytes.devices[d].cache_bytes += unit * static_cast<uint64_t>(cache_units(cache, sizes_of(o)));
         }
     }
+    bytes.staging_bytes = std::max<uint64_t>(bytes.staging_bytes, largest_sum(graphs) * placement.ranks.size());
     bytes.output_bytes = uint64_t{4} * static_cast<uint64_t>(o.n_output_max) * static_cast<uint64_t>(model.hparams().n_vocab);
     return bytes;
 }
@@ -94,18 +110,25 @@ Result<ContextBytes> Context::plan(const Model& model, const ContextOptions& opt
 
 Result<ContextBytes> Context::plan(const Model& model, const Placement& placement, const ContextOptions& options) {
     HEARTH_TRY(const ContextOptions o, complete(model, options));
-    return measure(model, placement, bucket_graphs(model, placement, o), o);
+    HEARTH_TRY(const std::vector<SplitGraph> graphs, bucket_graphs(model, placement, o));
+    return measure(model, placement, graphs, o);
 }
 
 Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, const ContextOptions& options) {
     if (!model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", model->source().name());
     HEARTH_TRY(const ContextOptions o, complete(*model, options));
     std::unique_ptr<Context> context(new Context(std::move(model), o));
-    std::vector<SplitGraph> graphs = bucket_graphs(*context->model_, context->model_->placement(), o);
+    HEARTH_TRY(std::vector<SplitGraph> graphs, bucket_graphs(*context->model_, context->model_->placement(), o));
     HEARTH_TRY(context->bytes_, measure(*context->model_, context->model_->placement(), graphs, o));
+    const uint64_t sum_bytes = largest_sum(graphs);
     context->buckets_.reserve(graphs.size());
     for (SplitGraph& graph : graphs) context->buckets_.push_back({std::move(graph), {}});
     HEARTH_CHECK(context->reserve());
+    if (sum_bytes > 0) {
+        std::vector<Device*> ranks;
+        for (const int32_t device : context->model_->placement().ranks) ranks.push_back(&context->device(device));
+        context->comm_ = std::make_unique<SharedMemoryComm>(ranks, reinterpret_cast<float*>(context->staging_.data()), sum_bytes / 4);
+    }
     HEARTH_CHECK(context->compile());
     return context;
 }

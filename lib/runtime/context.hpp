@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/cache.hpp"
+#include "runtime/comm.hpp"
 #include "runtime/model.hpp"
 
 namespace hearth {
@@ -92,7 +93,8 @@ class Context {
     Status fill(const Batch& batch);
     Result<Outcome> advance(int64_t deadline_ns);
     Result<int32_t> run_segments(const hearth_run_options& options);
-    Status move(const Segment& segment);
+    Status enter(const Segment& segment);
+    Status add_up(const Collective& collective);
     Status finish();
     Device& device(int32_t index) const { return *model_->placement().devices[static_cast<std::size_t>(index)]; }
     Status check_idle() const;
@@ -107,13 +109,15 @@ class Context {
     std::vector<Room> rooms_;      // [n_device]
     std::vector<Bucket> buckets_;  // smallest first; they must not move once compiled
     HostMemory output_;            // float32 [n_output_max, n_vocab]
-    HostMemory staging_;           // the largest transfer between two devices
+    HostMemory staging_;           // the largest transfer between two devices, or a sum over ranks
+    std::unique_ptr<SharedMemoryComm> comm_;  // where layers are spread over ranks
     int32_t n_output_ = 0;
 
     // The step under way.
     bool suspended_ = false;
     Bucket* bucket_ = nullptr;
     hearth_cursor cursor_{};
+    bool entered_ = false;  // what the cursor's segment waits for has been brought to its device
     hearth_run_args args_{};
     std::vector<int32_t> source_;  // [n_token] batch index of each run token
     std::vector<int32_t> token_, seq_, index_, pos_, output_row_, run_begin_, output_of_;

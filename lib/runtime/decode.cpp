@@ -150,6 +150,7 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     args_.n_run = static_cast<int32_t>(run_begin_.size()) - 1;
     args_.run_begin = run_begin_.data();
     cursor_ = {};
+    entered_ = false;
     step.keep();
     return advance(deadline_ns);
 }
@@ -165,11 +166,35 @@ void Context::abandon() {
     suspended_ = false;
 }
 
-// Brings to the segment's device what was computed elsewhere; when a paused run has not begun it, that is done again.
-Status Context::move(const Segment& segment) {
+// All ranks make both calls even where one fails: the next sum finds them in step.
+Status Context::add_up(const Collective& collective) {
+    const auto& ranks = bucket_->split.placed().rank_device;
+    hearth_fault first{};
+    const auto note = [&](int32_t code, const hearth_fault& fault) {
+        if (code < 0 && first.code >= 0) first = fault;
+    };
+    for (std::size_t r = 0; r < ranks.size(); ++r) {
+        const Extent e = bucket_->split.extent(ranks[r], collective.buffer[r], args_.n_token, args_.n_output);
+        const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
+        hearth_fault fault{};
+        note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault);
+    }
+    for (std::size_t r = 0; r < ranks.size(); ++r) {
+        const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
+        hearth_fault fault{};
+        note(comm.wait(comm.user, &fault), fault);
+    }
+    if (first.code >= 0) return {};
+    return fail(static_cast<Code>(first.code), "{}", first.message);
+}
+
+// Brings to the segment's device what was computed elsewhere.
+Status Context::enter(const Segment& segment) {
+    const SplitGraph& split = bucket_->split;
+    if (segment.collective >= 0) HEARTH_CHECK(add_up(split.placed().collectives[static_cast<std::size_t>(segment.collective)]));
     for (const Transfer& t : segment.transfers) {
-        const Extent from = bucket_->split.extent(t.from, t.buffer, args_.n_token, args_.n_output);
-        const Extent to = bucket_->split.extent(segment.device, t.buffer, args_.n_token, args_.n_output);
+        const Extent from = split.extent(t.from, t.buffer, args_.n_token, args_.n_output);
+        const Extent to = split.extent(segment.device, t.buffer, args_.n_token, args_.n_output);
         if (to.bytes == 0) continue;
         HEARTH_CHECK(device(t.from).download(rooms_[static_cast<std::size_t>(t.from)].arena.at(from.offset), staging_.data(), from.bytes));
         HEARTH_CHECK(device(segment.device).upload(rooms_[static_cast<std::size_t>(segment.device)].arena.at(to.offset),
@@ -182,9 +207,10 @@ Status Context::move(const Segment& segment) {
 Result<int32_t> Context::run_segments(const hearth_run_options& options) {
     const auto& segments = bucket_->split.segments();
     std::lock_guard lock(model_->runtime().pool_mutex());
-    for (; cursor_.segment < segments.size(); cursor_ = {cursor_.segment + 1, 0, 0}) {
+    for (; cursor_.segment < segments.size(); cursor_ = {cursor_.segment + 1, 0, 0}, entered_ = false) {
         const Segment& segment = segments[cursor_.segment];
-        if (cursor_.node == 0 && cursor_.part == 0) HEARTH_CHECK(move(segment));
+        if (!entered_) HEARTH_CHECK(enter(segment));
+        entered_ = true;
         hearth_cursor here{0, cursor_.node, cursor_.part};
         HEARTH_TRY(const int32_t ran, device(segment.device).run(bucket_->programs[cursor_.segment], args_, options, &here));
         cursor_ = {cursor_.segment, here.node, here.part};
@@ -216,15 +242,15 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
 
 // Fetches the logits and makes the step visible.
 Status Context::finish() {
-    const std::size_t last = bucket_->split.segments().size() - 1;
-    const int32_t where = bucket_->split.segments()[last].device;
-    const hearth_graph g = bucket_->split.view(last);
-    const hearth_value& value = g.value[g.result];
     const std::size_t row_bytes = 4 * static_cast<std::size_t>(model_->hparams().n_vocab);
-    for (std::size_t row = 0; row < output_row_.size(); ++row) {
-        const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
-        HEARTH_CHECK(device(where).download(rooms_[static_cast<std::size_t>(where)].arena.at(offset),
-                                            output_.data() + row * row_bytes, row_bytes));
+    for (const ResultPiece& piece : bucket_->split.results()) {
+        const hearth_value& value = bucket_->split.value(piece.device, piece.value);
+        const auto bytes = 4 * static_cast<uint64_t>(value.n_group) * static_cast<uint64_t>(value.group_width);
+        for (std::size_t row = 0; row < output_row_.size(); ++row) {
+            const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
+            HEARTH_CHECK(device(piece.device).download(rooms_[static_cast<std::size_t>(piece.device)].arena.at(offset),
+                                                       output_.data() + row * row_bytes + 4 * static_cast<std::size_t>(piece.column), bytes));
+        }
     }
     const auto n_axis = static_cast<std::size_t>(args_.n_pos_axis);
     std::vector<int32_t> first_axis;

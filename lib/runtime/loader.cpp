@@ -10,44 +10,99 @@ constexpr uint64_t kChunkBytes = 4 << 20;
 constexpr int64_t kChunksPerBatch = 16;  // between two calls of the progress callback
 }  // namespace
 
-// Chunks begin at multiples of HEARTH_UPLOAD_ROWS in their matrix and never cross matrices; vectors are one chunk.
-void WeightLoader::cut(const Weights& weights) {
-    uint64_t largest = 0;
-    for (std::size_t i = 0; i < weights.entries().size(); ++i) {
-        const WeightEntry& entry = weights.entries()[i];
-        const TensorInfo& tensor = *entry.tensor;
-        const uint64_t bytes = row_bytes(*find_format(static_cast<int32_t>(tensor.format)),
-                                         static_cast<uint64_t>(tensor.row_width()));
-        const bool vector = entry.desc.uses == HEARTH_USE_VECTOR;
-        const int64_t n_row = tensor.n_row(), per_matrix = vector || tensor.n_dim < 2 ? n_row : tensor.shape[tensor.n_dim - 2];
-        int64_t step = static_cast<int64_t>(kChunkBytes / bytes) / HEARTH_UPLOAD_ROWS * HEARTH_UPLOAD_ROWS;
-        step = vector ? n_row : std::max<int64_t>(step, HEARTH_UPLOAD_ROWS);
-        for (int64_t matrix = 0; matrix < n_row; matrix += per_matrix)
-            for (int64_t row = 0; row < per_matrix; row += step) {
-                const int64_t n = std::min(step, per_matrix - row);
-                chunks_.push_back({i, matrix + row, n, static_cast<uint64_t>(n) * bytes});
-                largest = std::max(largest, chunks_.back().bytes);
-            }
+WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map)
+    : runtime_(runtime), placement_(placement), source_(source), weights_(weights), map_(map), same_rows_(map.weights.size()) {
+    const auto used = [&](std::size_t weight) {
+        return std::any_of(map.used.begin(), map.used.end(), [&](const std::vector<bool>& of_device) { return of_device[weight]; });
+    };
+    for (std::size_t i = 0; i < map.weights.size(); ++i) {
+        const WeightSlice* slice = map.slice(i);
+        const bool rows = slice && (!slice->rows.empty() || slice->matrices.size() > 0);
+        if (used(i)) same_rows_[rows ? i : map.entry(i)].push_back(i);
     }
-    staging_.resize(static_cast<std::size_t>(runtime_.n_thread()));
-    for (auto& buffer : staging_) buffer.resize(largest);
+    for (std::size_t i = 0; i < map.weights.size(); ++i)
+        if (!same_rows_[i].empty()) cut(i);
+    for (const Chunk& chunk : chunks_) {
+        total_bytes_ += chunk.bytes;
+        largest_ = std::max(largest_, chunk.bytes);
+    }
 }
 
-Status WeightLoader::copy(const Chunk& chunk, void* staging) {
-    const WeightEntry& entry = weights_->entries()[chunk.entry];
-    HEARTH_CHECK(source_.read_rows(*entry.tensor, chunk.row_begin, chunk.n_row, staging));
-    for (std::size_t d = 0; d < parts_->size(); ++d) {
-        const WeightPart& part = (*parts_)[d];
-        if (part.offsets[chunk.entry] == WeightPart::kAbsent) continue;
-        HEARTH_CHECK(placement_.devices[d]->upload_weight(entry.desc, part.layouts[chunk.entry], part.places[chunk.entry],
-                                                          chunk.row_begin, chunk.n_row, staging));
+uint64_t WeightLoader::file_row_bytes(std::size_t weight) const {
+    const TensorInfo& t = tensor(weight);
+    return row_bytes(*find_format(static_cast<int32_t>(t.format)), static_cast<uint64_t>(t.row_width()));
+}
+
+// Chunks begin at multiples of HEARTH_UPLOAD_ROWS in their matrix and never cross matrices; vectors are one chunk.
+void WeightLoader::cut(std::size_t weight) {
+    const hearth_weight& desc = map_.weights[weight];
+    const uint64_t bytes = file_row_bytes(weight);
+    const bool vector = desc.uses == HEARTH_USE_VECTOR;
+    const int64_t n_matrix = desc.n_dim == 3 && !vector ? desc.shape[0] : 1;
+    const int64_t n_row = vector ? tensor(weight).n_row() : desc.shape[desc.n_dim == 3 ? 1 : 0];
+    int64_t step = static_cast<int64_t>(kChunkBytes / bytes) / HEARTH_UPLOAD_ROWS * HEARTH_UPLOAD_ROWS;
+    step = vector ? n_row : std::max<int64_t>(step, HEARTH_UPLOAD_ROWS);
+    for (int64_t matrix = 0; matrix < n_matrix; ++matrix)
+        for (int64_t row = 0; row < n_row; row += step) {
+            const int64_t n = std::min(step, n_row - row);
+            chunks_.push_back({weight, matrix * n_row + row, n, static_cast<uint64_t>(n) * bytes});
+        }
+}
+
+// A slice's rows are stretches of each of its matrices.
+Status WeightLoader::read(const Chunk& chunk, std::byte* to) const {
+    const WeightSlice* slice = map_.slice(chunk.weight);
+    const TensorInfo& from = tensor(chunk.weight);
+    if (!slice) return source_.read_rows(from, chunk.row_begin, chunk.n_row, to);
+    const hearth_weight &local = map_.weights[chunk.weight], &whole = map_.weights[map_.entry(chunk.weight)];
+    const int dim = local.n_dim == 3 ? 1 : 0;
+    const int64_t n_local = local.shape[dim], n_whole = whole.shape[dim], matrix = chunk.row_begin / n_local;
+    const int64_t file_matrix = (slice->matrices.begin + matrix) * n_whole, wanted = chunk.row_begin - matrix * n_local;
+    const std::vector<Range> all{{0, n_whole}};
+    int64_t before = 0;  // local rows of the matrix in earlier stretches
+    for (const Range& rows : slice->rows.empty() ? all : slice->rows) {
+        const int64_t begin = std::max(wanted, before), end = std::min(wanted + chunk.n_row, before + rows.size());
+        if (begin < end) {
+            std::byte* at = to + static_cast<uint64_t>(begin - wanted) * file_row_bytes(chunk.weight);
+            HEARTH_CHECK(source_.read_rows(from, file_matrix + rows.begin + (begin - before), end - begin, at));
+        }
+        before += rows.size();
+    }
+    return {};
+}
+
+// The chunk's rows as a weight has them: all of each, or the columns of a slice. Those end at whole blocks.
+const std::byte* WeightLoader::columns_of(std::size_t weight, const Chunk& chunk, Staging& staging) const {
+    const WeightSlice* slice = map_.slice(weight);
+    if (!slice || slice->columns.empty()) return staging.rows.data();
+    const FormatInfo& format = *find_format(static_cast<int32_t>(tensor(weight).format));
+    const uint64_t stride = file_row_bytes(weight);
+    std::byte* to = staging.columns.data();
+    for (int64_t row = 0; row < chunk.n_row; ++row)
+        for (const Range& r : slice->columns) {
+            const std::byte* from = staging.rows.data() + static_cast<uint64_t>(row) * stride;
+            to = std::copy(from + row_bytes(format, static_cast<uint64_t>(r.begin)), from + row_bytes(format, static_cast<uint64_t>(r.end)), to);
+        }
+    return staging.columns.data();
+}
+
+Status WeightLoader::copy(const Chunk& chunk, Staging& staging) {
+    HEARTH_CHECK(read(chunk, staging.rows.data()));
+    for (const std::size_t weight : same_rows_[chunk.weight]) {
+        const std::byte* rows = columns_of(weight, chunk, staging);
+        for (std::size_t d = 0; d < parts_->size(); ++d) {
+            const WeightPart& part = (*parts_)[d];
+            if (part.offsets[weight] == WeightPart::kAbsent) continue;
+            HEARTH_CHECK(placement_.devices[d]->upload_weight(map_.weights[weight], part.layouts[weight], part.places[weight],
+                                                              chunk.row_begin, chunk.n_row, rows));
+        }
     }
     return {};
 }
 
 void WeightLoader::part_of(int64_t index, int32_t thread) {
     if (failed_.load(std::memory_order_relaxed)) return;
-    if (copy(chunks_[first_ + static_cast<std::size_t>(index)], staging_[static_cast<std::size_t>(thread)].data())) return;
+    if (copy(chunks_[first_ + static_cast<std::size_t>(index)], staging_[static_cast<std::size_t>(thread)])) return;
     std::lock_guard lock(error_mutex_);
     if (!failed_.exchange(true)) error_ = error_record();
 }
@@ -56,13 +111,14 @@ void WeightLoader::part(void* self, int64_t index, int32_t thread) {
     static_cast<WeightLoader*>(self)->part_of(index, thread);
 }
 
-Status WeightLoader::run(const Weights& weights, const std::vector<WeightPart>& parts,
-                         const std::function<bool(const LoadProgress&)>& progress) {
-    weights_ = &weights;
+Status WeightLoader::run(const std::vector<WeightPart>& parts, const std::function<bool(const LoadProgress&)>& progress) {
     parts_ = &parts;
-    cut(weights);
-    LoadProgress state{0, 0};
-    for (const Chunk& chunk : chunks_) state.bytes_total += chunk.bytes;
+    staging_.resize(static_cast<std::size_t>(runtime_.n_thread()));
+    for (Staging& staging : staging_) {
+        staging.rows.resize(largest_);
+        if (!map_.slices.empty()) staging.columns.resize(largest_);
+    }
+    LoadProgress state{0, total_bytes_};
     while (first_ < chunks_.size()) {
         const auto n = std::min<std::size_t>(kChunksPerBatch, chunks_.size() - first_);
         {

@@ -56,33 +56,45 @@ Status Model::read_vocab(const ModelOptions& options) {
     return {};
 }
 
-// Which weights each device's nodes read. The context length chooses among factors of the rotation, so both ends count.
-std::vector<std::vector<bool>> Model::used_weights(const Placement& placement) const {
-    const auto n_weight = weights_->entries().size();
-    std::vector<std::vector<bool>> used(placement.devices.size(), std::vector<bool>(n_weight, placement.n_device() == 1));
-    if (placement.n_device() == 1) return used;
-    const CacheGroups groups = cache_groups(hparams_, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16);
-    for (const int32_t n_place : {1, INT32_MAX}) {
-        Graph graph = decoder_graph(hparams_, *weights_, groups, {{1, 1, 1, n_place}, {}});
-        const std::vector<int32_t> devices = placement.of_nodes(graph);
-        for (std::size_t i = 0; i < devices.size(); ++i)
-            for (const int32_t w : graph.nodes()[i].weight)
-                if (w >= 0) used[static_cast<std::size_t>(devices[i])][static_cast<std::size_t>(w)] = true;
-    }
-    return used;
+std::size_t WeightMap::entry(std::size_t weight) const {
+    const WeightSlice* cut = slice(weight);
+    return cut ? static_cast<std::size_t>(cut->weight) : weight;
 }
 
-Result<WeightPart> Model::choose_layouts(Device& device, const std::vector<bool>& used) const {
+const WeightSlice* WeightMap::slice(std::size_t weight) const {
+    const std::size_t n_whole = weights.size() - slices.size();
+    return weight < n_whole ? nullptr : &slices[weight - n_whole];
+}
+
+// Which weights each device's nodes read. The context length chooses among factors of the rotation, so both ends count.
+Result<WeightMap> Model::map_weights(const Placement& placement) const {
+    WeightMap map;
+    map.weights = weights_->descriptions();
+    map.used.assign(placement.devices.size(), std::vector<bool>(map.weights.size(), placement.n_device() == 1));
+    if (placement.n_device() == 1) return map;
+    const CacheGroups groups = cache_groups(hparams_, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16);
+    for (const int32_t n_place : {1, INT32_MAX}) {
+        HEARTH_TRY(const PlacedGraph placed, placement.place(decoder_graph(hparams_, *weights_, groups, {{1, 1, 1, n_place}, {}})));
+        map.weights = placed.graph.weights();
+        map.slices = placed.slices;
+        for (auto& used : map.used) used.resize(map.weights.size());
+        for (std::size_t i = 0; i < placed.device_of_node.size(); ++i)
+            for (const int32_t w : placed.graph.nodes()[i].weight)
+                if (w >= 0) map.used[static_cast<std::size_t>(placed.device_of_node[i])][static_cast<std::size_t>(w)] = true;
+    }
+    return map;
+}
+
+Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const {
     WeightPart part;
     uint64_t offset = 0;
     for (std::size_t i = 0; i < used.size(); ++i) {
         part.layouts.emplace_back();
         part.offsets.push_back(WeightPart::kAbsent);
         if (!used[i]) continue;
-        const WeightEntry& entry = weights_->entries()[i];
-        Result<hearth_layout> layout = device.layout(entry.desc);
+        Result<hearth_layout> layout = device.layout(map.weights[i]);
         if (!layout)
-            return fail(layout.code(), "{}: tensor {}: {}", source_->name(), entry.tensor->name,
+            return fail(layout.code(), "{}: tensor {}: {}", source_->name(), weights_->entries()[map.entry(i)].tensor->name,
                         std::string(error_record().message));
         offset = align_up(offset, std::max(kWeightAlign, layout->align));
         part.offsets.back() = offset;
@@ -94,16 +106,17 @@ Result<WeightPart> Model::choose_layouts(Device& device, const std::vector<bool>
 }
 
 Result<std::vector<WeightPart>> Model::measure(const Placement& placement) const {
+    HEARTH_TRY(const WeightMap map, map_weights(placement));
     std::vector<WeightPart> parts;
-    const auto used = used_weights(placement);
     for (std::size_t d = 0; d < placement.devices.size(); ++d) {
-        HEARTH_TRY(WeightPart part, choose_layouts(*placement.devices[d], used[d]));
+        HEARTH_TRY(WeightPart part, choose_layouts(*placement.devices[d], map, map.used[d]));
         parts.push_back(std::move(part));
     }
     return parts;
 }
 
 Status Model::place(Placement placement) {
+    HEARTH_TRY(map_, map_weights(placement));
     HEARTH_TRY(parts_, measure(placement));
     placement_ = std::move(placement);
     weight_bytes_ = 0;
@@ -132,7 +145,8 @@ Result<std::vector<Claim>> Model::claims(const ModelOptions& options) const {
 }
 
 Status Model::load_weights(const ModelOptions& options) {
-    if (options.progress && !options.progress({0, file_bytes()}))
+    WeightLoader loader(*runtime_, placement_, *source_, *weights_, map_);
+    if (options.progress && !options.progress({0, loader.total_bytes()}))
         return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
     for (std::size_t d = 0; d < parts_.size(); ++d) {
         WeightPart& part = parts_[d];
@@ -142,7 +156,7 @@ Status Model::load_weights(const ModelOptions& options) {
         for (const uint64_t offset : part.offsets)
             part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
     }
-    HEARTH_CHECK(WeightLoader(*runtime_, placement_, *source_).run(*weights_, parts_, options.progress));
+    HEARTH_CHECK(loader.run(parts_, options.progress));
     loaded_ = true;
     return {};
 }

@@ -16,6 +16,16 @@
 
 namespace hearth {
 
+// What the graphs of a placement name as weights: those of the model, then slices of them for ranks.
+struct WeightMap {
+    std::vector<hearth_weight> weights;   // [n_weight] descriptions
+    std::vector<WeightSlice> slices;      // of the last ones
+    std::vector<std::vector<bool>> used;  // [n_device][n_weight]
+    // The model's weight that number `weight` is, or is a slice of.
+    std::size_t entry(std::size_t weight) const;
+    const WeightSlice* slice(std::size_t weight) const;  // nullptr: all of it
+};
+
 // The weights that one device holds.
 struct WeightPart {
     static constexpr uint64_t kAbsent = UINT64_MAX;
@@ -66,8 +76,8 @@ class Model {
   private:
     Model() = default;
     Status read_vocab(const ModelOptions& options);
-    Result<WeightPart> choose_layouts(Device& device, const std::vector<bool>& used) const;
-    std::vector<std::vector<bool>> used_weights(const Placement& placement) const;
+    Result<WeightMap> map_weights(const Placement& placement) const;
+    Result<WeightPart> choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const;
     Status choose_places(const ModelOptions& options);
     Result<std::vector<Claim>> claims(const ModelOptions& options) const;
 
@@ -79,6 +89,7 @@ class Model {
     std::string no_vocab_reason_, chat_template_;
     DeviceSpec spec_;
     Placement placement_;
+    WeightMap map_;
     std::vector<WeightPart> parts_;
     uint64_t weight_bytes_ = 0;
     bool loaded_ = false;

@@ -1,6 +1,10 @@
 // A node goes where its layer is, unless its op belongs to the cache or the experts and those are elsewhere.
 #include "runtime/placement.hpp"
 
+#include <algorithm>
+
+#include "graph/shard.hpp"
+
 namespace hearth {
 
 namespace {
@@ -20,7 +24,10 @@ bool of_experts(const Graph& graph, std::size_t node) {
 }  // namespace
 
 Placement Placement::whole(Device* device, int32_t n_layer) {
-    return {{device}, std::vector<int32_t>(static_cast<std::size_t>(n_layer) + 2, 0), -1, -1};
+    Placement placement;
+    placement.devices.push_back(device);
+    placement.device_of_layer.assign(static_cast<std::size_t>(n_layer) + 2, 0);
+    return placement;
 }
 
 std::vector<int32_t> Placement::of_nodes(const Graph& graph) const {
@@ -32,6 +39,25 @@ std::vector<int32_t> Placement::of_nodes(const Graph& graph) const {
         result.push_back(device);
     }
     return result;
+}
+
+int32_t Placement::first_spread() const {
+    const auto first = ranks.empty() ? device_of_layer.end() : std::find(device_of_layer.begin(), device_of_layer.end(), ranks[0]);
+    return static_cast<int32_t>(first - device_of_layer.begin()) - 1;
+}
+
+bool Placement::has(int32_t device, int32_t layer) const {
+    const bool rank = std::find(ranks.begin(), ranks.end(), device) != ranks.end();
+    return device_of(layer) == (rank ? ranks[0] : device);
+}
+
+Result<PlacedGraph> Placement::place(Graph graph) const {
+    const int32_t first = first_spread();
+    if (first + 1 >= static_cast<int32_t>(device_of_layer.size())) {
+        std::vector<int32_t> devices = of_nodes(graph);
+        return PlacedGraph{std::move(graph), std::move(devices), {}, {}, {}, {}, {}};
+    }
+    return shard(graph, {ranks, shares, first, cache < 0, experts < 0});
 }
 
 }  // namespace hearth

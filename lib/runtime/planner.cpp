@@ -36,13 +36,14 @@ Result<Budget> budget_of(const Model& model, Device& device, const DeviceSpec& s
     return budget;
 }
 
-// The devices of a spec; for one that names accelerators the host comes first: it has the embedding and what does not fit.
+// The devices of a spec; for one that names accelerators the host comes first: it has the embedding and what does not fit. A CPU
+// among ranks is a device of its own beside that.
 Result<std::vector<Device*>> devices_of(Runtime& runtime, const DeviceSpec& spec) {
     std::vector<Device*> devices;
     HEARTH_TRY(const std::vector<DeviceRef> refs, runtime.resolve(spec));
     for (const DeviceRef& ref : refs) {
         HEARTH_TRY(Device* device, runtime.device(ref));
-        if (refs.size() > 1 && is_host(*device)) continue;
+        if (refs.size() > 1 && is_host(*device) && spec.split == SplitMode::layer) continue;
         devices.push_back(device);
     }
     if (devices.size() == 1 && is_host(*devices[0])) return devices;
@@ -77,6 +78,11 @@ Placement spread(const Model& model, const DeviceSpec& spec, const std::vector<D
         while (device < static_cast<int32_t>(shares.size()) && sum <= at) sum += shares[static_cast<std::size_t>(device++)];
         of[of.size() - static_cast<std::size_t>(n - i)] = device;
     }
+    if (spec.split == SplitMode::tensor && shares.size() > 1) {
+        placement.shares = shares;
+        for (int32_t& device : of) device = std::min(device, 1);
+        for (std::size_t d = 1; d < devices.size(); ++d) placement.ranks.push_back(static_cast<int32_t>(d));
+    }
     if (!spec.kv_on_device) placement.cache = 0;
     if (!spec.experts_on_device) placement.experts = 0;
     return placement;
@@ -103,8 +109,8 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         p.spec = device.spec();
         p.host = is_host(device);
         p.embedding = placement.device_of(-1) == i;
-        p.output = placement.device_of(n_layer) == i;
-        p.n_layer = static_cast<int32_t>(std::count(placement.device_of_layer.begin() + 1, placement.device_of_layer.end(), i));
+        p.output = placement.has(i, n_layer);
+        for (int32_t layer = 0; layer <= n_layer; ++layer) p.n_layer += placement.has(i, layer);
         p.weight_bytes = model.loaded() ? 0 : parts[d].bytes;
         p.cache_bytes = bytes.devices[d].cache_bytes;
         p.activation_bytes = bytes.devices[d].arena_bytes;
@@ -113,9 +119,12 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         if (i == 0) p.host_bytes = bytes.output_bytes + bytes.staging_bytes;
         p.available_bytes = budget.available;
         p.reserve_bytes = budget.reserve;
-        if (!p.host) plan.n_layer += p.n_layer;
+        for (std::size_t other = 0; other < d && p.available_bytes > 0; ++other)  // the host may be a rank, too
+            if (placement.devices[other] == &device) p.available_bytes -= std::min(p.available_bytes - 1, plan.devices[other].total());
         plan.devices.push_back(std::move(p));
     }
+    const auto& of = placement.device_of_layer;
+    plan.n_layer = static_cast<int32_t>(std::count_if(of.begin() + 1, of.end(), [](int32_t device) { return device != 0; }));
     return plan;
 }
 
@@ -135,7 +144,6 @@ Result<Placement> choose_placement(const Model& model, const DeviceSpec& spec, c
     const int32_t all = model.hparams().n_layer + 1;
     HEARTH_TRY(const std::vector<Device*> devices, devices_of(model.runtime(), spec));
     if (devices.size() == 1) return Placement::whole(devices[0], model.hparams().n_layer);
-    if (spec.split == SplitMode::tensor) return fail(Code::placement, "split=tensor is not built yet; use split=layer");
     HEARTH_TRY(const std::vector<double> shares, shares_of(model, spec, devices));
     int32_t n = spec.n_layer == DeviceSpec::kAllLayers ? all : std::min(spec.n_layer, all);  // more than there are: all
     if (n < 0) {

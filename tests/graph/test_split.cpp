@@ -182,7 +182,7 @@ TEST_CASE("on whatever devices nodes run, they read what was written last") {
     int n_transfer = 0;
     for (int round = 0; round < 300; ++round) {
         Program program(&random);
-        const SplitGraph split(std::move(program.graph), program.device_of_node, program.n_device);
+        const SplitGraph split({std::move(program.graph), program.device_of_node, {}, {}, {}, {}, {}}, program.n_device);
         const Counts counts{static_cast<int32_t>(1 + random.below(kBounds.n_token)), static_cast<int32_t>(random.below(kBounds.n_output + 1))};
         CHECK(run_split(split, counts, &random) == run_apart(split.graph(), counts));
         for (const Segment& segment : split.segments()) n_transfer += static_cast<int>(segment.transfers.size());
@@ -195,7 +195,7 @@ TEST_CASE("a device has the cache layers and the weights that its nodes use, and
     INFO("HEARTH_TEST_SEED=" << test::seed());
     for (int round = 0; round < 100; ++round) {
         Program program(&random);
-        const SplitGraph split(std::move(program.graph), program.device_of_node, program.n_device);
+        const SplitGraph split({std::move(program.graph), program.device_of_node, {}, {}, {}, {}, {}}, program.n_device);
         std::vector<std::set<int32_t>> layers(static_cast<std::size_t>(split.n_device() * kGroups)), weights(layers.size());
         for (std::size_t s = 0; s < split.segments().size(); ++s) {
             const Segment& segment = split.segments()[s];

@@ -20,8 +20,9 @@ Routing route(const Layer& layer, Value x) {
     return r;
 }
 
-Value experts(const Layer& layer, const char* name, Slot slot, Value x, Value ids, int32_t n_out) {
-    const Value out = layer.like(x, 1, n_out, layer.h.n_expert_used);
+Value experts(const Layer& layer, const char* name, Slot slot, Value x, Value ids, int32_t n_out,
+              const std::vector<Division>& divisions) {
+    const Value out = layer.graph.divide(layer.like(x, 1, n_out, layer.h.n_expert_used), divisions);
     layer.graph.node(
         {HEARTH_OP_LINEAR_EXPERTS, {x, ids}, {out}, {layer.weight(slot), layer.bias(slot)}, layer.label(name)});
     return out;
@@ -30,11 +31,12 @@ Value experts(const Layer& layer, const char* name, Slot slot, Value x, Value id
 Value expert_hidden(const Layer& layer, Value x, Value ids) {
     Graph& g = layer.graph;
     const int32_t n_ff = layer.h.n_ff_expert;
+    const Division columns{Axis::hidden, n_ff, 1};
     if (!layer.has(Slot::expert_gate_up)) {
-        const Value gate = experts(layer, "expert_gate", Slot::expert_gate, x, ids, n_ff);
-        return layer.glu("expert_act", gate, experts(layer, "expert_up", Slot::expert_up, x, ids, n_ff));
+        const Value gate = experts(layer, "expert_gate", Slot::expert_gate, x, ids, n_ff, {columns});
+        return layer.glu("expert_act", gate, experts(layer, "expert_up", Slot::expert_up, x, ids, n_ff, {columns}));
     }
-    const Value both = experts(layer, "expert_gate_up", Slot::expert_gate_up, x, ids, 2 * n_ff);
+    const Value both = experts(layer, "expert_gate_up", Slot::expert_gate_up, x, ids, 2 * n_ff, {columns, columns});
     return layer.glu("expert_act", g.view(both, 0, 1, 0, n_ff), g.view(both, 0, 1, n_ff, n_ff));
 }
 
@@ -44,13 +46,14 @@ Value expert_ffn(const Layer& layer, Value x, Value residual) {
     const Hparams& h = layer.h;
     const Routing r = route(layer, x);
     const Value hidden = expert_hidden(layer, x, r.ids);
-    const Value each = experts(layer, "expert_down", Slot::expert_down, hidden, r.ids, h.n_embd);
+    const Value each = experts(layer, "expert_down", Slot::expert_down, hidden, r.ids, h.n_embd, {});
     const Value out = residual ? residual : layer.like(x, 1, h.n_embd);
     layer.graph.node({HEARTH_OP_EXPERT_SUM, {each, r.weights, residual}, {out}, {}, layer.label("expert_sum")})
         .p.scale.scale = h.residual_scale;
     if (h.n_ff_shared == 0) return out;
-    const Value gate = layer.linear("shared_gate", Slot::shared_gate, x);
-    const Value act = layer.glu("shared_act", gate, layer.linear("shared_up", Slot::shared_up, x));
+    const std::vector<Division> columns{{Axis::hidden, h.n_ff_shared, 1}};
+    const Value gate = layer.linear("shared_gate", Slot::shared_gate, x, columns);
+    const Value act = layer.glu("shared_act", gate, layer.linear("shared_up", Slot::shared_up, x, columns));
     return layer.linear("shared_down", Slot::shared_down, act, out, h.residual_scale);
 }
 

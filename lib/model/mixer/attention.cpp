@@ -15,11 +15,14 @@ Qkv project(const Layer& layer, Value x) {
     const LayerHparams& l = layer.numbers();
     Graph& g = layer.graph;
     const int32_t key = layer.h.head_key(l), value = layer.h.head_value(l);
+    const Division q{Axis::head, l.n_head, key}, k{Axis::head_kv, l.n_head_kv, key}, v{Axis::head_kv, l.n_head_kv, value};
+    using Divisions = std::vector<Division>;
+    const bool whole = layer.h.arch->has(kQkNorm) && layer.h.arch->has(kQkNormWide);  // a norm over all heads wants them together
     if (!layer.has(Slot::attn_qkv))
-        return {g.regroup(layer.linear("attn_q", Slot::attn_q, x), l.n_head),
-                g.regroup(layer.linear("attn_k", Slot::attn_k, x), l.n_head_kv),
-                g.regroup(layer.linear("attn_v", Slot::attn_v, x), l.n_head_kv)};
-    const Value all = layer.linear("attn_qkv", Slot::attn_qkv, x);
+        return {g.regroup(layer.linear("attn_q", Slot::attn_q, x, whole ? Divisions{} : Divisions{q}), l.n_head),
+                g.regroup(layer.linear("attn_k", Slot::attn_k, x, whole ? Divisions{} : Divisions{k}), l.n_head_kv),
+                g.regroup(layer.linear("attn_v", Slot::attn_v, x, Divisions{v}), l.n_head_kv)};
+    const Value all = layer.linear("attn_qkv", Slot::attn_qkv, x, whole ? Divisions{} : Divisions{q, k, v});
     const int32_t n_q = l.n_head * key, n_k = l.n_head_kv * key, n_v = l.n_head_kv * value;
     return {g.regroup(g.view(all, 0, 1, 0, n_q), l.n_head), g.regroup(g.view(all, 0, 1, n_q, n_k), l.n_head_kv),
             g.regroup(g.view(all, 0, 1, n_q + n_k, n_v), l.n_head_kv)};
@@ -55,7 +58,8 @@ Value attention_mixer(const Layer& layer, Value x, Value residual) {
     }
     scale_by_position(layer, qkv.q);
     g.node({HEARTH_OP_CACHE_STORE, {qkv.k, qkv.v}, {}, {}, layer.label("cache"), group, place});
-    const Value out = layer.like(x, l.n_head, layer.h.head_value(l));
+    const int32_t value = layer.h.head_value(l);
+    const Value out = g.divide(layer.like(x, l.n_head, value), {{Axis::head, l.n_head, value}});
     const int32_t sinks = layer.has(Slot::attn_sinks) ? layer.weight(Slot::attn_sinks) : -1;
     g.node({HEARTH_OP_ATTENTION, {qkv.q}, {out}, {sinks}, layer.label("attention"), group, place}).p.attention = {
         l.window, attention_scale(layer.h, l), layer.h.attention_softcap, 0};

@@ -18,10 +18,11 @@ float latent_scale(const Hparams& h, const RopeOptions& options) {
 }
 
 Value queries(const Layer& layer, Value x) {
-    if (layer.has(Slot::mla_q)) return layer.linear("attn_q", Slot::mla_q, x);
+    const std::vector<Division> heads{{Axis::head, layer.numbers().n_head, layer.h.key_width_mla}};
+    if (layer.has(Slot::mla_q)) return layer.linear("attn_q", Slot::mla_q, x, heads);
     const Value low = layer.linear("attn_q_a", Slot::mla_q_a, x);
     layer.norm_in_place("attn_q_a_norm", Slot::mla_q_a_norm, low);
-    return layer.linear("attn_q_b", Slot::mla_q_b, low);
+    return layer.linear("attn_q_b", Slot::mla_q_b, low, heads);
 }
 
 }  // namespace
@@ -38,7 +39,8 @@ Value latent_mixer(const Layer& layer, Value x, Value residual) {
     layer.norm_in_place("attn_kv_a_norm", Slot::mla_kv_a_norm, g.view(k, 0, 1, 0, h.kv_rank));
     layer.rope("rope_k", g.view(k, 0, 1, h.kv_rank, h.n_rot));
 
-    const Value wide = layer.like(x, n_head, key);                       // [T, n_head, kv_rank + n_rot]
+    const auto by_head = [&](int32_t width) { return g.divide(layer.like(x, n_head, width), {{Axis::head, n_head, width}}); };
+    const Value wide = by_head(key);                                     // [T, n_head, kv_rank + n_rot]
     g.node({HEARTH_OP_LINEAR_HEADS, {g.view(q, 0, n_head, 0, nope)}, {g.view(wide, 0, n_head, 0, h.kv_rank)},
             {layer.weight(Slot::mla_k_b)}, layer.label("attn_k_b")});
     const Value rotated = g.view(wide, 0, n_head, h.kv_rank, h.n_rot);
@@ -47,10 +49,10 @@ Value latent_mixer(const Layer& layer, Value x, Value residual) {
     scale_by_position(layer, wide);
 
     g.node({HEARTH_OP_CACHE_STORE, {k}, {}, {}, layer.label("cache"), group, place});
-    const Value latent = layer.like(x, n_head, h.kv_rank);
+    const Value latent = by_head(h.kv_rank);
     g.node({HEARTH_OP_ATTENTION, {wide}, {latent}, {}, layer.label("attention"), group, place}).p.attention = {
         0, latent_scale(h, layer.options.rope), h.attention_softcap, 0};
-    const Value out = layer.like(x, n_head, h.value_width_mla);
+    const Value out = by_head(h.value_width_mla);
     g.node({HEARTH_OP_LINEAR_HEADS, {latent}, {out}, {layer.weight(Slot::mla_v_b)}, layer.label("attn_v_b")});
     return layer.linear("attn_output", Slot::mla_output, g.regroup(out, 1), residual, h.residual_scale);
 }
