@@ -136,6 +136,8 @@ def prove_baseline(mutations, jobs):
         how, seconds = run_test(kind, cases, 1800)
         if how:
             raise Mistake(f"the unbroken copy fails: {how}")
+        if cases and "<TestCase" not in (BUILD / f"mutate-{kind}.xml").read_text():
+            raise Mistake(f"test_{kind} has no case {cases!r}")
         limits[kind, cases] = 60 + 10 * seconds
         print(f"passes unbroken: test_{kind} {cases}".rstrip() + f" ({seconds:.1f} s)", flush=True)
     return limits
