@@ -39,12 +39,9 @@ hearth_status hearth_context_create(hearth_model* model, const hearth_context_pa
         HEARTH_CHECK(need(out, "the output"));
         HEARTH_TRY(const auto m, borrow<ModelObject>(model));
         HEARTH_TRY(const ContextOptions options, context_options(params));
-        if (!m->model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", m->model->source().name());
-        HEARTH_TRY(const PlanReport plan, make_plan(*m->model, options));
-        HEARTH_CHECK(check_plan(*m->model, plan));
         auto object = std::make_unique<ContextObject>();
         object->runtime = m->runtime;
-        HEARTH_TRY(object->context, Context::make(m->model, options));
+        HEARTH_TRY(object->context, make_context(m->model, options));
         Context& made = *object->context;
         HEARTH_TRY(void* handle, add_handle(std::move(object), ContextObject::kKind));
         made.use_cancel_flag(cancel_flag(handle, ContextObject::kKind));

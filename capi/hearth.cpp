@@ -28,6 +28,7 @@ RuntimeOptions runtime_options(const hearth_runtime_params& p) {
     o.log.user = p.log_user;
     o.log.write = p.log;
     if (p.log_level) o.log.level = static_cast<LogLevel>(p.log_level);
+    o.unload_unused = p.unload_unused == HEARTH_ON;
     if (p.plugin_path) o.plugin_path = field_text(p.plugin_path, p.plugin_path_size);
     return o;
 }
@@ -60,7 +61,8 @@ hearth_model_info model_info(const Model& model) {
     fill_text(info.description, model.description());
     std::string devices;
     for (const Device* device : model.placement().devices) devices += (devices.empty() ? "" : ", ") + device->spec();
-    if (model.loaded()) fill_text(info.device, devices);
+    fill_text(info.device, devices);
+    info.is_loaded = model.loaded();
     info.has_vocab = model.vocab() != nullptr;
     info.has_chat_template = !model.chat_template().empty();
     return info;

@@ -106,6 +106,11 @@ typedef struct hearth_runtime_params {
     /* Folders or files of device plugins, separated as in PATH; looked at before HEARTH_PLUGIN_PATH and the library's own folder. */
     const char *plugin_path;
     size_t plugin_path_size;
+    /* HEARTH_ON: where memory is short for a load or a context, models without a context give their weights up, the one that was in
+     * use longest ago first. Their handles stay good; the next context loads the weights again, from the source, to the same places.
+     * Unused memory then counts as free in plans. */
+    uint32_t unload_unused;
+    uint32_t reserved;
 } hearth_runtime_params;
 
 /* params may be NULL. [F] */
@@ -189,8 +194,10 @@ typedef struct hearth_model_info {
     uint64_t weight_bytes;  /* on the device; 0 for vocab_only */
     char architecture[64];  /* "llama" */
     char description[128];  /* "llama 1.2B Q4_0" */
-    char device[64];        /* where the weights are: "cpu", "cpu, sim:0" */
+    char device[64];        /* where the weights go: "cpu", "cpu, sim:0" */
     uint32_t has_vocab, has_chat_template; /* 0 or 1 */
+    uint32_t is_loaded; /* 1: the weights are in memory; 0 for vocab_only, and after unload_unused made room */
+    uint32_t reserved;
 } hearth_model_info;
 HEARTH_API hearth_status hearth_model_get_info(hearth_model *model, hearth_model_info *out); /* [F] */
 /* Number of metadata entries; the i-th key; the text form of a key's value (arrays are cut after 16 entries). [F] */
@@ -280,7 +287,7 @@ typedef struct hearth_device_plan {
 HEARTH_API hearth_status hearth_plan_devices(hearth_runtime *runtime, const hearth_source *source,
                                              const hearth_model_params *model_params, const hearth_context_params *context_params,
                                              hearth_device_plan *out, size_t cap, size_t *n);
-/* Where a loaded model really is. [F] */
+/* Where a loaded model really is; HEARTH_E_STATE while its weights are not in memory. [F] */
 HEARTH_API hearth_status hearth_model_placement(hearth_model *model, hearth_device_plan *out, size_t cap, size_t *n);
 
 HEARTH_API hearth_status hearth_context_create(hearth_model *model, const hearth_context_params *params,

@@ -115,6 +115,8 @@ Result<ContextBytes> Context::plan(const Model& model, const Placement& placemen
 }
 
 Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, const ContextOptions& options) {
+    const std::shared_ptr<Model> kept = model;
+    const ModelUse use(kept.get());
     if (!model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", model->source().name());
     HEARTH_TRY(const ContextOptions o, complete(*model, options));
     std::unique_ptr<Context> context(new Context(std::move(model), o));

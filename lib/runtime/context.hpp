@@ -85,7 +85,7 @@ class Context {
     struct Room {
         DeviceBuffer arena, scratch;
     };
-    Context(std::shared_ptr<Model> model, const ContextOptions& options) : model_(std::move(model)), options_(options) {}
+    Context(std::shared_ptr<Model> model, const ContextOptions& options) : model_(std::move(model)), use_(model_.get()), options_(options) {}
     Status reserve();
     Status compile();
     Status check_batch(const Batch& batch) const;
@@ -103,6 +103,7 @@ class Context {
     uint64_t fingerprint() const;
 
     std::shared_ptr<Model> model_;
+    ModelUse use_;  // goes before the model
     ContextOptions options_;
     ContextBytes bytes_;
     std::unique_ptr<Cache> cache_;

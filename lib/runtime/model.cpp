@@ -14,7 +14,9 @@ constexpr int32_t kUsualContext = 4096;  // what layers that "fit" leave room fo
 uint64_t align_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
 }  // namespace
 
-Model::~Model() = default;
+Model::~Model() {
+    if (runtime_) runtime_->residents().remove(this);
+}
 
 Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std::unique_ptr<TensorSource> source,
                                            const ModelOptions& options) {
@@ -39,8 +41,13 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Runtime> runtime, std
                                            const ModelOptions& options) {
     HEARTH_TRY(auto model, open(std::move(runtime), std::move(source), options));
     if (options.vocab_only) return model;
-    HEARTH_TRY(const Reservation reservation, model->runtime_->ledger().reserve([&] { return model->claims(options); }));
-    HEARTH_CHECK(model->load_weights(options));
+    model->runtime_->residents().add(model.get());
+    const Status loaded = [&]() -> Status {
+        HEARTH_TRY(const Reservation reservation, model->runtime_->ledger().reserve([&] { return model->claims(options.context); }));
+        return model->load_weights(options.progress);
+    }();
+    HEARTH_CHECK(loaded);
+    model->runtime_->residents().leave(model.get());
     return model;
 }
 
@@ -134,20 +141,24 @@ Status Model::choose_places(const ModelOptions& options) {
 
 // What the load is about to take, refused where that does not fit with the context that will be made; if none is named, with
 // the smallest one.
-Result<std::vector<Claim>> Model::claims(const ModelOptions& options) const {
+Result<std::vector<Claim>> Model::claims(const std::optional<ContextOptions>& context) const {
     std::vector<Claim> claims;
     ContextOptions least;
     least.n_ctx = least.n_batch = 1;
-    HEARTH_TRY(const PlanReport plan, make_plan(*this, options.context ? *options.context : least));
-    HEARTH_CHECK(check_plan(*this, plan));
+    HEARTH_TRY(const PlanReport plan, make_room(*this, context ? *context : least));
     for (std::size_t d = 0; d < parts_.size(); ++d) claims.push_back({placement_.devices[d], parts_[d].bytes});
     return claims;
 }
 
-Status Model::load_weights(const ModelOptions& options) {
+Status Model::load_weights(const std::function<bool(const LoadProgress&)>& progress) {
+    struct Undo {
+        Model* model;
+        ~Undo() {
+            if (model) model->unload_weights();
+        }
+    } undo{this};
     WeightLoader loader(*runtime_, placement_, *source_, *weights_, map_);
-    if (options.progress && !options.progress({0, loader.total_bytes()}))
-        return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
+    if (progress && !progress({0, loader.total_bytes()})) return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
     for (std::size_t d = 0; d < parts_.size(); ++d) {
         WeightPart& part = parts_[d];
         if (part.bytes > 0) {
@@ -156,9 +167,25 @@ Status Model::load_weights(const ModelOptions& options) {
         for (const uint64_t offset : part.offsets)
             part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
     }
-    HEARTH_CHECK(loader.run(parts_, options.progress));
+    HEARTH_CHECK(loader.run(parts_, progress));
+    undo.model = nullptr;
     loaded_ = true;
     return {};
+}
+
+void Model::unload_weights() {
+    loaded_ = false;
+    for (WeightPart& part : parts_) {
+        part.places.clear();
+        part.buffer = {};
+    }
+}
+
+Status Model::load_again(const ContextOptions& context) {
+    std::lock_guard lock(load_mutex_);
+    if (loaded()) return {};
+    HEARTH_TRY(const Reservation reservation, runtime_->ledger().reserve([&] { return claims(context); }));
+    return load_weights(nullptr);
 }
 
 uint64_t Model::file_bytes() const {

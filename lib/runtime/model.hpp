@@ -2,7 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,15 +57,18 @@ class Model {
     Status place(Placement placement);
     // What each device would hold in such a placement: layouts and bytes, nothing allocated.
     Result<std::vector<WeightPart>> measure(const Placement& placement) const;
-    // Once, after open().
-    Status load_weights(const ModelOptions& options);
+    // Once, after open(), or after unload_weights(). On failure nothing is loaded.
+    Status load_weights(const std::function<bool(const LoadProgress&)>& progress = nullptr);
+    // Weights that had to give way come back, with room for such a context; nothing where they did not. The caller uses the model.
+    Status load_again(const ContextOptions& context);
+    void unload_weights();  // their memory is back at the system when this returns
     const TensorSource& source() const { return *source_; }
     const Hparams& hparams() const { return hparams_; }
     const Weights& weights() const { return *weights_; }
     const Vocab* vocab() const { return vocab_.get(); }  // nullptr: the model has no tokenizer
     const std::string& no_vocab_reason() const { return no_vocab_reason_; }
     const std::string& chat_template() const { return chat_template_; }  // "" if the file has none
-    bool loaded() const { return loaded_; }
+    bool loaded() const { return loaded_.load(); }
 
     uint64_t weight_bytes() const { return weight_bytes_; }  // on all devices, from tensor_layout
     uint64_t file_bytes() const;                             // of all tensors in the file
@@ -79,7 +85,7 @@ class Model {
     Result<WeightMap> map_weights(const Placement& placement) const;
     Result<WeightPart> choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const;
     Status choose_places(const ModelOptions& options);
-    Result<std::vector<Claim>> claims(const ModelOptions& options) const;
+    Result<std::vector<Claim>> claims(const std::optional<ContextOptions>& context) const;
 
     std::shared_ptr<Runtime> runtime_;
     std::unique_ptr<TensorSource> source_;
@@ -92,7 +98,8 @@ class Model {
     WeightMap map_;
     std::vector<WeightPart> parts_;
     uint64_t weight_bytes_ = 0;
-    bool loaded_ = false;
+    std::mutex load_mutex_;  // of load_again()
+    std::atomic<bool> loaded_{false};
 };
 
 // The key/value metadata of the tokenizer as what make_vocab() takes; pre_tokenizer overrides the file's name.

@@ -79,6 +79,33 @@ Result<PlanReport> placement_report(const Model& model) {
     return plan;
 }
 
+Result<PlanReport> make_room(const Model& model, const ContextOptions& options) {
+    for (;;) {
+        HEARTH_TRY(PlanReport plan, make_plan(model, options));
+        HEARTH_CHECK(check_plan(model, plan));
+        const auto full = std::find_if(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& d) { return !d.fits_now(); });
+        if (full == plan.devices.end()) return plan;
+        const Device* device = model.placement().devices[static_cast<std::size_t>(full - plan.devices.begin())];
+        const std::string gone = model.runtime().residents().unload_one(device, &model);
+        if (gone.empty()) continue;  // another thread began to use the last of them: the next plan does not count it
+        model.runtime().log()(LogLevel::info, "{}: unloaded, because it is unused and {} needs memory on {}", gone, model.source().name(),
+                              full->spec);
+    }
+}
+
+Result<std::unique_ptr<Context>> make_context(std::shared_ptr<Model> model, const ContextOptions& options) {
+    const ModelUse use(model.get());
+    if (use) HEARTH_CHECK(model->load_again(options));
+    if (!model->loaded()) return fail(Code::state, "{}: the model's weights are not loaded", model->source().name());
+    HEARTH_TRY(const Reservation reservation, model->runtime().ledger().reserve([&]() -> Result<std::vector<Claim>> {
+        HEARTH_TRY(const PlanReport plan, make_room(*model, options));
+        std::vector<Claim> claims;
+        for (std::size_t d = 0; d < plan.devices.size(); ++d) claims.push_back({model->placement().devices[d], plan.devices[d].total()});
+        return claims;
+    }));
+    return Context::make(model, options);
+}
+
 Status check_plan(const Model& model, const PlanReport& plan) {
     const auto full = std::find_if(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& d) { return !d.fits(); });
     if (full == plan.devices.end()) return {};

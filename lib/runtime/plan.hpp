@@ -14,8 +14,11 @@ struct DevicePlan {
     uint64_t weight_bytes = 0, cache_bytes = 0, activation_bytes = 0, scratch_bytes = 0;
     uint64_t host_bytes = 0;  // host: logits, and what travels between devices
     uint64_t available_bytes = 0, reserve_bytes = 0;  // available: 0 = unknown
+    uint64_t unused_bytes = 0;  // of available: weights of unused models, which would be unloaded
     uint64_t total() const { return weight_bytes + cache_bytes + activation_bytes + scratch_bytes + host_bytes; }
-    bool fits() const { return available_bytes == 0 || (total() <= available_bytes && total() + reserve_bytes <= available_bytes); }
+    bool fits() const { return fits_into(available_bytes); }
+    bool fits_now() const { return available_bytes == 0 || fits_into(available_bytes - unused_bytes); }  // with nothing unloaded
+    bool fits_into(uint64_t bytes) const { return bytes == 0 || (total() <= bytes && total() + reserve_bytes <= bytes); }
 };
 
 struct PlanReport {
@@ -35,6 +38,12 @@ Result<PlanReport> placement_report(const Model& model);
 
 // Code::oom_host or oom_device with numbers, and the largest setting that would fit, where the plan does not fit.
 Status check_plan(const Model& model, const PlanReport& plan);
+
+// The plan, checked, and with as many unused models unloaded as it takes; inside Ledger::reserve().
+Result<PlanReport> make_room(const Model& model, const ContextOptions& options);
+
+// A context that is planned, reserved and made; the weights are loaded again if they had to give way meanwhile.
+Result<std::unique_ptr<Context>> make_context(std::shared_ptr<Model> model, const ContextOptions& options);
 
 // Where a spec puts a model, for such a context. With a number of layers asked for, no matter whether it fits; "as many as fit"
 // means what fits now.

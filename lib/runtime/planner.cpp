@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kReserve = 256u << 20;  // left to the rest of the machine, at most
 
 struct Budget {
-    uint64_t available = 0, reserve = 0;  // available 0 = unknown
+    uint64_t available = 0, reserve = 0, unused = 0;  // available 0 = unknown; unused: the part that would be unloaded
     uint64_t usable() const { return available - std::min(available, reserve); }
 };
 
@@ -27,11 +27,14 @@ Result<Budget> budget_of(const Model& model, Device& device, const DeviceSpec& s
         budget.available = total = available_host_bytes();
     } else {
         HEARTH_TRY(const hearth_backend_device info, device.describe());
-        budget.available = info.free_bytes;
+        budget.available = info.total_bytes > 0 ? std::max<uint64_t>(info.free_bytes, 1) : 0;  // a full device is not an unknown one
         total = info.total_bytes;
     }
     const uint64_t claimed = model.runtime().ledger().claimed(&device);
-    if (budget.available > 0) budget.available -= std::min(budget.available - 1, claimed);
+    if (budget.available > 0) {
+        budget.unused = model.runtime().unused_bytes(&device, &model);
+        budget.available += budget.unused - std::min(budget.available - 1, claimed);
+    }
     budget.reserve = spec.has_reserve ? spec.reserve_bytes : std::min(kReserve, total / (is_host(device) ? 8 : 16));
     return budget;
 }
@@ -121,6 +124,7 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         p.reserve_bytes = budget.reserve;
         for (std::size_t other = 0; other < d && p.available_bytes > 0; ++other)  // the host may be a rank, too
             if (placement.devices[other] == &device) p.available_bytes -= std::min(p.available_bytes - 1, plan.devices[other].total());
+        p.unused_bytes = std::min(budget.unused, p.available_bytes - std::min<uint64_t>(p.available_bytes, 1));
         plan.devices.push_back(std::move(p));
     }
     const auto& of = placement.device_of_layer;

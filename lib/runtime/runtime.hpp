@@ -16,6 +16,7 @@
 #include "runtime/device_spec.hpp"
 #include "runtime/ledger.hpp"
 #include "runtime/plugins.hpp"
+#include "runtime/residents.hpp"
 
 namespace hearth {
 
@@ -26,6 +27,7 @@ struct RuntimeOptions {
     LogSink log;
     std::vector<const hearth_backend*> extra_backends;  // registered by pointer
     std::string plugin_path;  // folders or files of plugins, before those of HEARTH_PLUGIN_PATH
+    bool unload_unused = false;  // weights of models without a context give way where memory is short
 };
 
 // One line of `hearth devices`: usable, or why not.
@@ -89,6 +91,11 @@ class Runtime {
     bool forked() const { return fork_guard_.forked(); }  // this process is a child of the one that made the runtime
     ThreadPool& pool() { return *pool_; }
     Ledger& ledger() { return ledger_; }
+    Residents& residents() { return residents_; }
+    // What weights that would give way take of a device; 0 unless they may.
+    uint64_t unused_bytes(const Device* device, const Model* except) const {
+        return options_.unload_unused ? residents_.unused_bytes(device, except) : 0;
+    }
     // The pool serves one run at a time.
     std::mutex& pool_mutex() { return pool_mutex_; }
 
@@ -121,6 +128,7 @@ class Runtime {
     os::ForkGuard fork_guard_;
     MemoryCount memory_;
     Ledger ledger_;
+    Residents residents_;
     std::unique_ptr<ThreadPool> pool_;
     std::mutex pool_mutex_, devices_mutex_;
     hearth_host host_{};

@@ -63,6 +63,23 @@ class Simulated(unittest.TestCase):
             told("sim:32KiB,layers=all")
 
 
+    def test_an_unused_model_gives_way_and_comes_back(self):
+        with hearth.Runtime(1, unload_unused=True) as runtime:
+            one, other = (hearth.Model(runtime, support.tiny_model(), "sim:4MiB") for _ in range(2))
+            size = one.placement()[1]["weight_bytes"]
+            device = f"sim:{size * 3 // 2},reserve=0"
+            one, other = (hearth.Model(runtime, support.tiny_model(), device) for _ in range(2))
+            self.assertEqual((one.loaded, other.loaded), (False, True))
+            tokens = one.tokenize("the cat")
+            with self.assertRaisesRegex(hearth.HearthError, "not loaded"):
+                one.placement()
+            with hearth.Context(one, n_ctx=32, n_batch=8) as context:
+                context.decode(tokens)
+                self.assertEqual((one.loaded, other.loaded), (True, False))
+                with self.assertRaises(MemoryError):  # one is in use
+                    hearth.Context(other, n_ctx=32, n_batch=8)
+
+
 class NoAccelerator(unittest.TestCase):
     """On a machine whose plugin path holds nothing that works."""
 

@@ -30,7 +30,7 @@ Loaded load_split(const TinyModel& tiny, const std::function<void(Placement*)>& 
     placement.devices.push_back(*loaded.runtime->device("ref"));
     place(&placement);
     REQUIRE((*model)->place(placement));
-    REQUIRE((*model)->load_weights(model_options));
+    REQUIRE((*model)->load_weights());
     loaded.model = *model;
     return loaded;
 }

@@ -85,6 +85,8 @@ class hearth_runtime_params(Structure):
         ("log_level", c_int32),
         ("plugin_path", c_char_p),
         ("plugin_path_size", c_size_t),
+        ("unload_unused", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -168,6 +170,8 @@ class hearth_model_info(Structure):
         ("device", c_char * 64),
         ("has_vocab", c_uint32),
         ("has_chat_template", c_uint32),
+        ("is_loaded", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

@@ -53,12 +53,13 @@ class Handle:
 
 class Runtime(Handle):
     """Threads, memory, log and devices. n_threads: 0 = physical cores. log: called as log(level, message), from any thread.
-    plugin_path: folders or files of device plugins, separated as in PATH."""
+    plugin_path: folders or files of device plugins, separated as in PATH. unload_unused: where memory is short, models without a
+    context give their weights up, the least recently used first, and load them again for their next context."""
     _release = lib.hearth_runtime_release
 
-    def __init__(self, n_threads=0, log=None, log_level=3, plugin_path=None):
+    def __init__(self, n_threads=0, log=None, log_level=3, plugin_path=None, unload_unused=False):
         super().__init__()
-        params = make(_abi.hearth_runtime_params, n_threads=n_threads)
+        params = make(_abi.hearth_runtime_params, n_threads=n_threads, unload_unused=_abi.HEARTH_ON if unload_unused else 0)
         if plugin_path:
             path = text_bytes(os.fspath(plugin_path))
             params.plugin_path, params.plugin_path_size = path, len(path)
@@ -129,6 +130,11 @@ class Model(Handle):
         info = make(_abi.hearth_model_info)
         check(lib.hearth_model_get_info(self.handle, ctypes.byref(info)))
         return struct_dict(info)
+
+    @property
+    def loaded(self):
+        """Whether the weights are in memory: not with vocab_only, nor after they gave way in a Runtime with unload_unused."""
+        return bool(self._read_info()["is_loaded"])
 
     def placement(self):
         """Where the weights really are: a list of dicts, one per device."""
