@@ -270,10 +270,12 @@ typedef struct hearth_backend {
     int32_t (*compile)(hearth_device *device, const hearth_graph *graph, const hearth_bindings *bindings,
                        hearth_program_bytes *bytes, hearth_program **program, hearth_fault *fault);
     void (*free_program)(hearth_device *device, hearth_program *program);
-    /* Runs from *cursor on; returns HEARTH_RUN_* and where it stopped. */
+    /* Runs from *cursor on; returns HEARTH_RUN_* and where it stopped. It may return while the device still works: then what
+     * `args` points at is read until wait(), and upload, download, copy, export_page, import_page and later runs take their turn. */
     int32_t (*run)(hearth_device *device, hearth_program *program, const hearth_run_args *args,
                    const hearth_run_options *options, hearth_cursor *cursor, hearth_fault *fault);
-    /* Waits until all that run() enqueued has finished; backends that work inside run() return 0. */
+    /* Waits until all that run() of this program enqueued has finished, and says how that ended; backends that work inside run()
+     * return 0. */
     int32_t (*wait)(hearth_device *device, hearth_program *program, hearth_fault *fault);
 } hearth_backend;
 

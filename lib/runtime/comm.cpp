@@ -13,7 +13,9 @@ int32_t report(const ErrorRecord& error, hearth_fault* fault) {
     fault->subcode = error.subcode;
     fault->bytes_wanted = error.bytes_wanted;
     fault->bytes_free = error.bytes_free;
-    std::strncpy(fault->message, error.message, sizeof fault->message - 1);
+    const std::size_t n = std::min(std::strlen(error.message), sizeof fault->message - 1);
+    std::memcpy(fault->message, error.message, n);
+    fault->message[n] = 0;
     return fault->code;
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/cache.hpp"
 #include "runtime/comm.hpp"
 #include "runtime/model.hpp"
+#include "runtime/pipeline.hpp"
 
 namespace hearth {
 
@@ -92,9 +93,13 @@ class Context {
     void order(const Batch& batch);
     Status fill(const Batch& batch);
     Result<Outcome> advance(int64_t deadline_ns);
-    Result<int32_t> run_segments(const hearth_run_options& options);
-    Status enter(const Segment& segment);
-    Status add_up(const Collective& collective);
+    Result<int32_t> run_and_settle(const hearth_run_options& options);
+    Result<int32_t> run_tasks(const hearth_run_options& options);
+    Status cut_step();
+    Status enter(const Segment& segment, const hearth_run_args& args);
+    Status add_up(const Collective& collective, const hearth_run_args& args);
+    Status fetch(const Stretch& stretch);
+    Status settle();
     Status finish();
     Device& device(int32_t index) const { return *model_->placement().devices[static_cast<std::size_t>(index)]; }
     Status check_idle() const;
@@ -118,7 +123,9 @@ class Context {
     bool suspended_ = false;
     Bucket* bucket_ = nullptr;
     hearth_cursor cursor_{};
-    bool entered_ = false;  // what the cursor's segment waits for has been brought to its device
+    std::vector<Stretch> stretches_;
+    std::vector<Task> tasks_;  // the cursor's segment is a number of these
+    bool entered_ = false;     // what the cursor's task waits for has been brought to its device
     hearth_run_args args_{};
     std::vector<int32_t> source_;  // [n_token] batch index of each run token
     std::vector<int32_t> token_, seq_, index_, pos_, output_row_, run_begin_, output_of_;

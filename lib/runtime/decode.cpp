@@ -149,8 +149,7 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     args_.cache = cache_->views().data();
     args_.n_run = static_cast<int32_t>(run_begin_.size()) - 1;
     args_.run_begin = run_begin_.data();
-    cursor_ = {};
-    entered_ = false;
+    HEARTH_CHECK(cut_step());
     step.keep();
     return advance(deadline_ns);
 }
@@ -166,15 +165,28 @@ void Context::abandon() {
     suspended_ = false;
 }
 
+Status Context::cut_step() {
+    const SplitGraph& split = bucket_->split;
+    const int32_t n = n_stretch(split, args_.n_token);
+    stretches_.clear();
+    for (int64_t i = 0; i < n; ++i)
+        stretches_.push_back(cut_stretch(args_, static_cast<int32_t>(args_.n_token * i / n), static_cast<int32_t>(args_.n_token * (i + 1) / n),
+                                         model_->hparams().n_embd));
+    tasks_ = wavefront(split.segments().size(), stretches_.size());
+    cursor_ = {};
+    entered_ = false;
+    return {};
+}
+
 // All ranks make both calls even where one fails: the next sum finds them in step.
-Status Context::add_up(const Collective& collective) {
+Status Context::add_up(const Collective& collective, const hearth_run_args& args) {
     const auto& ranks = bucket_->split.placed().rank_device;
     hearth_fault first{};
     const auto note = [&](int32_t code, const hearth_fault& fault) {
         if (code < 0 && first.code >= 0) first = fault;
     };
     for (std::size_t r = 0; r < ranks.size(); ++r) {
-        const Extent e = bucket_->split.extent(ranks[r], collective.buffer[r], args_.n_token, args_.n_output);
+        const Extent e = bucket_->split.extent(ranks[r], collective.buffer[r], args.n_token, args.n_output);
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
         note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault);
@@ -189,12 +201,12 @@ Status Context::add_up(const Collective& collective) {
 }
 
 // Brings to the segment's device what was computed elsewhere.
-Status Context::enter(const Segment& segment) {
+Status Context::enter(const Segment& segment, const hearth_run_args& args) {
     const SplitGraph& split = bucket_->split;
-    if (segment.collective >= 0) HEARTH_CHECK(add_up(split.placed().collectives[static_cast<std::size_t>(segment.collective)]));
+    if (segment.collective >= 0) HEARTH_CHECK(add_up(split.placed().collectives[static_cast<std::size_t>(segment.collective)], args));
     for (const Transfer& t : segment.transfers) {
-        const Extent from = split.extent(t.from, t.buffer, args_.n_token, args_.n_output);
-        const Extent to = split.extent(segment.device, t.buffer, args_.n_token, args_.n_output);
+        const Extent from = split.extent(t.from, t.buffer, args.n_token, args.n_output);
+        const Extent to = split.extent(segment.device, t.buffer, args.n_token, args.n_output);
         if (to.bytes == 0) continue;
         HEARTH_CHECK(device(t.from).download(rooms_[static_cast<std::size_t>(t.from)].arena.at(from.offset), staging_.data(), from.bytes));
         HEARTH_CHECK(device(segment.device).upload(rooms_[static_cast<std::size_t>(segment.device)].arena.at(to.offset),
@@ -203,18 +215,58 @@ Status Context::enter(const Segment& segment) {
     return {};
 }
 
-// HEARTH_RUN_* of the last segment that ran; the cursor says where it stopped.
-Result<int32_t> Context::run_segments(const hearth_run_options& options) {
-    const auto& segments = bucket_->split.segments();
+// The logits of a stretch, before the next one takes their place.
+Status Context::fetch(const Stretch& stretch) {
+    const std::size_t row_bytes = 4 * static_cast<std::size_t>(model_->hparams().n_vocab);
+    for (const ResultPiece& piece : bucket_->split.results()) {
+        const hearth_value& value = bucket_->split.value(piece.device, piece.value);
+        const auto bytes = 4 * static_cast<uint64_t>(value.n_group) * static_cast<uint64_t>(value.group_width);
+        for (std::size_t row = 0; row < stretch.output.size(); ++row) {
+            const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
+            std::byte* to = output_.data() + static_cast<std::size_t>(stretch.output[row]) * row_bytes + 4 * static_cast<std::size_t>(piece.column);
+            HEARTH_CHECK(device(piece.device).download(rooms_[static_cast<std::size_t>(piece.device)].arena.at(offset), to, bytes));
+        }
+    }
+    return {};
+}
+
+// Waits for all that is under way on any device.
+Status Context::settle() {
+    Status first;
+    for (std::size_t i = 0; i < bucket_->programs.size(); ++i) {
+        const Status done = device(bucket_->split.segments()[i].device).wait(bucket_->programs[i]);
+        if (first && !done) first = done;
+    }
+    return first;
+}
+
+Result<int32_t> Context::run_and_settle(const hearth_run_options& options) {
     std::lock_guard lock(model_->runtime().pool_mutex());
-    for (; cursor_.segment < segments.size(); cursor_ = {cursor_.segment + 1, 0, 0}, entered_ = false) {
-        const Segment& segment = segments[cursor_.segment];
-        if (!entered_) HEARTH_CHECK(enter(segment));
+    const Result<int32_t> ran = run_tasks(options);
+    if (!ran) {
+        const ErrorRecord why = error_record();
+        (void)settle();
+        error_record() = why;
+        return ran.failure();
+    }
+    HEARTH_CHECK(settle());
+    return *ran;
+}
+
+// HEARTH_RUN_* of the last task that ran; the cursor says where it stopped.
+Result<int32_t> Context::run_tasks(const hearth_run_options& options) {
+    const auto& segments = bucket_->split.segments();
+    for (; cursor_.segment < tasks_.size(); cursor_ = {cursor_.segment + 1, 0, 0}, entered_ = false) {
+        const Task task = tasks_[cursor_.segment];
+        const Segment& segment = segments[task.segment];
+        const Stretch& stretch = stretches_[task.stretch];
+        if (!entered_) HEARTH_CHECK(enter(segment, stretch.args));
         entered_ = true;
         hearth_cursor here{0, cursor_.node, cursor_.part};
-        HEARTH_TRY(const int32_t ran, device(segment.device).run(bucket_->programs[cursor_.segment], args_, options, &here));
+        HEARTH_TRY(const int32_t ran, device(segment.device).run(bucket_->programs[task.segment], stretch.args, options, &here));
         cursor_ = {cursor_.segment, here.node, here.part};
         if (ran != HEARTH_RUN_DONE) return ran;
+        if (task.segment + 1 == segments.size()) HEARTH_CHECK(fetch(stretch));
     }
     return int32_t{HEARTH_RUN_DONE};
 }
@@ -226,7 +278,7 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
     static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && std::atomic<int32_t>::is_always_lock_free);
     options.cancel = reinterpret_cast<const int32_t*>(cancel_);
     StepGuard step(this);
-    const Result<int32_t> ran = run_segments(options);
+    const Result<int32_t> ran = run_and_settle(options);
     if (!ran) return ran.failure();
     if (*ran == HEARTH_RUN_PAUSED) {
         step.keep();
@@ -240,18 +292,8 @@ Result<Outcome> Context::advance(int64_t deadline_ns) {
     return fail(Code::cancelled, "the decode was cancelled; the context is as it was before");
 }
 
-// Fetches the logits and makes the step visible.
+// Makes the step visible.
 Status Context::finish() {
-    const std::size_t row_bytes = 4 * static_cast<std::size_t>(model_->hparams().n_vocab);
-    for (const ResultPiece& piece : bucket_->split.results()) {
-        const hearth_value& value = bucket_->split.value(piece.device, piece.value);
-        const auto bytes = 4 * static_cast<uint64_t>(value.n_group) * static_cast<uint64_t>(value.group_width);
-        for (std::size_t row = 0; row < output_row_.size(); ++row) {
-            const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
-            HEARTH_CHECK(device(piece.device).download(rooms_[static_cast<std::size_t>(piece.device)].arena.at(offset),
-                                                       output_.data() + row * row_bytes + 4 * static_cast<std::size_t>(piece.column), bytes));
-        }
-    }
     const auto n_axis = static_cast<std::size_t>(args_.n_pos_axis);
     std::vector<int32_t> first_axis;
     first_axis.reserve(output_of_.size());  // from here on nothing throws

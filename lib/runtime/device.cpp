@@ -156,8 +156,12 @@ Result<int32_t> Device::run(hearth_program* program, const hearth_run_args& args
     hearth_fault fault{};
     const int32_t outcome = table_.run(handle_, program, &args, &options, cursor, &fault);
     HEARTH_CHECK(check(outcome, fault));
-    HEARTH_CHECK(check(table_.wait(handle_, program, &fault), fault));
     return outcome;
+}
+
+Status Device::wait(hearth_program* program) {
+    hearth_fault fault{};
+    return check(table_.wait(handle_, program, &fault), fault);
 }
 
 }  // namespace hearth

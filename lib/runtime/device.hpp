@@ -56,9 +56,11 @@ class Device {
     Result<hearth_program_bytes> measure(const hearth_graph& graph);
     Result<hearth_program*> build(const hearth_graph& graph, const hearth_bindings& bindings);
     void free_program(hearth_program* program);
-    // HEARTH_RUN_*; *cursor says where it stopped.
+    // HEARTH_RUN_*; *cursor says where it stopped. The work may still be under way, with the arguments, until wait(); what
+    // moves memory of the device comes after it.
     Result<int32_t> run(hearth_program* program, const hearth_run_args& args, const hearth_run_options& options,
                         hearth_cursor* cursor);
+    Status wait(hearth_program* program);
 
   private:
     Device(const hearth_backend& table, hearth_device* handle, std::string spec)

@@ -54,7 +54,10 @@ Result<int32_t> KeyRotator::run(const std::vector<int32_t>& delta) {
     options.size = sizeof options;
     hearth_cursor cursor{};
     std::lock_guard lock(model_.runtime().pool_mutex());
-    return model_.placement().devices[device_]->run(program_, args, options, &cursor);
+    Device& device = *model_.placement().devices[device_];
+    HEARTH_TRY(const int32_t ran, device.run(program_, args, options, &cursor));
+    HEARTH_CHECK(device.wait(program_));
+    return ran;
 }
 
 Status KeyRotator::turn(int32_t page, const std::vector<int32_t>& delta) {

@@ -54,8 +54,8 @@ bool Placement::has(int32_t device, int32_t layer) const {
 Result<PlacedGraph> Placement::place(Graph graph) const {
     const int32_t first = first_spread();
     if (first + 1 >= static_cast<int32_t>(device_of_layer.size())) {
-        std::vector<int32_t> devices = of_nodes(graph);
-        return PlacedGraph{std::move(graph), std::move(devices), {}, {}, {}, {}, {}};
+        std::vector<int32_t> device_of_node = of_nodes(graph);
+        return PlacedGraph{std::move(graph), std::move(device_of_node), {}, {}, {}, {}, {}};
     }
     return shard(graph, {ranks, shares, first, cache < 0, experts < 0});
 }

@@ -239,6 +239,34 @@ struct Session {
         return true;
     }
 
+    // The whole arena as it is, and which of its bytes some node may write.
+    std::vector<uint8_t> arena_bytes() const { return std::vector<uint8_t>(static_cast<std::size_t>(test.arena_bytes) + 64); }
+    std::vector<bool> writable() const {
+        std::vector<bool> may(static_cast<std::size_t>(test.arena_bytes) + 64, false);
+        for (const hearth_node& node : test.nodes)
+            for (const int32_t out : node.out) {
+                if (out < 0) continue;
+                const hearth_value& v = test.values[static_cast<std::size_t>(out)];
+                for (int64_t r = 0; r < test.n_row(out); ++r)
+                    for (int64_t g = 0; g < v.n_group; ++g)
+                        std::fill_n(may.begin() + v.offset + 4 * (r * v.row_stride + g * v.group_stride), 4 * v.group_width, true);
+            }
+        return may;
+    }
+
+    // Runs and sees that nothing but the nodes' outputs has changed.
+    bool execute_within_bounds(const RunStyle& style, Outcome& out) {
+        std::vector<uint8_t> before = arena_bytes(), after = arena_bytes();
+        if (b.download(device, arena, before.data(), before.size(), &fault) < 0) return false;
+        if (!execute(style, out)) return false;
+        if (b.download(device, arena, after.data(), after.size(), &fault) < 0) return false;
+        const std::vector<bool> may = writable();
+        std::size_t n_stray = 0;
+        for (std::size_t i = 0; i < may.size(); ++i) n_stray += !may[i] && before[i] != after[i];
+        CHECK(n_stray == 0);
+        return true;
+    }
+
     bool execute(const RunStyle& style, Outcome& out) {
         const hearth_run_args args = test.args();
         hearth_cursor cursor{};
@@ -278,9 +306,11 @@ struct Session {
     bool all(const RunStyle& style, Outcome& out) {
         if (b.open(&host.table, 0, "", &device, &fault) < 0) return false;
         if (!upload_weights() || !fill_caches() || !compile()) return false;
+        const std::vector<uint8_t> canary(arena_bytes().size(), 0xA5);
+        if (b.upload(device, arena, canary.data(), canary.size(), &fault) < 0) return false;
         for (auto [value, data] : test.inputs)
             if (!move_value(value, data, true)) return false;
-        return execute(style, out) && read_back(out);
+        return execute_within_bounds(style, out) && read_back(out);
     }
 };
 

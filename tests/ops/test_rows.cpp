@@ -143,18 +143,20 @@ TEST_CASE("ROUTE and EXPERT_SUM agree with the reference: gates, bias, groups, t
     Random random(seed());
     for (const int32_t gate : {HEARTH_GATE_SOFTMAX, HEARTH_GATE_SIGMOID, HEARTH_GATE_SOFTMAX_SELECTED})
         for (const int variant : {0, 1, 2}) {
-            const int32_t n_expert = 16, k = variant == 2 ? 1 : 4, width = 70, n_token = 33;
-            OpCase c(n_token);
-            std::vector<float> logits = normals(random, n_token * n_expert);
+            // In the last layer the rows are outputs, fewer than the tokens: variant 2.
+            const int32_t n_expert = 16, k = variant == 2 ? 1 : 4, width = 70, n_row = variant == 2 ? 3 : 33;
+            const int32_t rows = variant == 2 ? HEARTH_ROWS_OUTPUT : HEARTH_ROWS_TOKEN;
+            OpCase c(33, n_row);
+            std::vector<float> logits = normals(random, n_row * n_expert);
             for (int32_t e = 0; e < n_expert; ++e) logits[static_cast<std::size_t>(e)] = 0.5f;  // all tied
-            const int32_t x = c.input({.group_width = n_expert}, logits);
-            const int32_t ids = c.output({.group_width = k}), weights = c.output({.group_width = k});
+            const int32_t x = c.input({.rows = rows, .group_width = n_expert}, logits);
+            const int32_t ids = c.output({.rows = rows, .group_width = k}), weights = c.output({.rows = rows, .group_width = k});
             std::vector<int32_t> bias;
             if (variant == 1) bias.push_back(c.weight(Format::F32, HEARTH_USE_VECTOR, {n_expert}, normals(random, n_expert)));
             c.node(HEARTH_OP_ROUTE, {x}, {ids, weights}, bias).p.route = {gate, k, variant == 1 ? 4 : 1, 2, variant == 0, 1.5f};
-            const int32_t given = c.input({.group_width = width, .row_factor = k}, normals(random, n_token * k * width));
-            const int32_t residual = c.input({.group_width = width}, normals(random, n_token * width));
-            const int32_t sum = c.output({.group_width = width}), plain = c.output({.group_width = width});
+            const int32_t given = c.input({.rows = rows, .group_width = width, .row_factor = k}, normals(random, n_row * k * width));
+            const int32_t residual = c.input({.rows = rows, .group_width = width}, normals(random, n_row * width));
+            const int32_t sum = c.output({.rows = rows, .group_width = width}), plain = c.output({.rows = rows, .group_width = width});
             c.node(HEARTH_OP_EXPERT_SUM, {given, weights, residual}, {sum}).p.scale.scale = 0.7f;
             c.node(HEARTH_OP_EXPERT_SUM, {given, weights}, {plain}).p.scale.scale = 1;
             compare("ROUTE gate " + std::to_string(gate) + " variant " + std::to_string(variant), c, 16 * kUlp, 64 * kUlp, ids);

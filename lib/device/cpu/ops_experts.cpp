@@ -87,7 +87,7 @@ void route_part(const Step& step, const Run& run, int64_t part, int32_t thread) 
     const int64_t n = step.in[0].width();
     auto* at = reinterpret_cast<float*>(step.scratch + thread * step.scratch_stride);
     const Scores scores{at, at + n, reinterpret_cast<int32_t*>(at + 2 * n)};
-    const RowRange rows = rows_of_part(run.args->n_token, 16, part);
+    const RowRange rows = rows_of_part(step.out[0].n_row(run), kRowsPerPart, part);
     for (int64_t t = rows.begin; t < rows.end; ++t) route_row(step, t, scores);
 }
 
@@ -95,7 +95,7 @@ void expert_sum_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const Operand &x = step.in[0], &y = step.out[0];
     const int64_t k = step.in[1].width(), width = y.width();
     const float scale = step.node->p.scale.scale;
-    const RowRange rows = rows_of_part(y.n_row(run), 16, part);
+    const RowRange rows = rows_of_part(y.n_row(run), kRowsPerPart, part);
     for (int64_t t = rows.begin; t < rows.end; ++t) {
         const float* weight = step.in[1].row(t);
         if (step.in[2].exists && step.in[2].row(t) != y.row(t))
@@ -113,7 +113,7 @@ void expert_sum_part(const Step& step, const Run& run, int64_t part, int32_t) {
 }  // namespace
 
 Status bind_route(Builder& builder, const hearth_node& node) {
-    Step step = builder.bound(node, route_part, token_parts);
+    Step step = builder.bound(node, route_part, row_parts);
     const hearth_route_params& p = node.p.route;
     const int64_t n = step.in[0].width();
     if (p.gate < HEARTH_GATE_SOFTMAX || p.gate > HEARTH_GATE_SOFTMAX_SELECTED) return builder.refuse(node, "the gate is not known");
@@ -127,7 +127,7 @@ Status bind_route(Builder& builder, const hearth_node& node) {
 }
 
 Status bind_expert_sum(Builder& builder, const hearth_node& node) {
-    Step step = builder.bound(node, expert_sum_part, token_parts);
+    Step step = builder.bound(node, expert_sum_part, row_parts);
     if (!step.in[1].exists || !step.in[0].flat() || !step.out[0].flat() || (step.in[2].exists && !step.in[2].flat()))
         return builder.refuse(node, "operands must be contiguous rows");
     builder.add(step);

@@ -9,10 +9,7 @@ namespace hearth::cpu {
 
 namespace {
 
-constexpr int64_t kRowsPerPart = 16;
-
 int64_t blocks(int64_t n) { return (n + kRowsPerPart - 1) / kRowsPerPart; }
-int64_t out_parts(const Step& step, const Run& run) { return blocks(step.out[0].n_row(run)); }
 
 // A part that calls fn(step, run, row) for its rows.
 template <void (*fn)(const Step&, const Run&, int64_t)>
@@ -132,7 +129,7 @@ void select_row(const Step& step, const Run& run, int64_t r) {
 
 template <void (*fn)(const Step&, const Run&, int64_t)>
 Status bind_rows(Builder& builder, const hearth_node& node) {
-    builder.add(builder.bound(node, each_row<fn>, out_parts));
+    builder.add(builder.bound(node, each_row<fn>, row_parts));
     return {};
 }
 
@@ -182,6 +179,7 @@ int64_t axis_of(const hearth_rope_params& p, int64_t i) {
 }  // namespace
 
 int64_t token_parts(const Step&, const Run& run) { return blocks(run.args->n_token); }
+int64_t row_parts(const Step& step, const Run& run) { return blocks(step.out[0].n_row(run)); }
 
 void rope_table_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const hearth_rope_params& p = step.node->p.rope;
@@ -228,7 +226,7 @@ Status bind_glu(Builder& builder, const hearth_node& node) {
 }
 
 Status bind_rope(Builder& builder, const hearth_node& node) {
-    Step step = builder.bound(node, each_row<rope_row>, out_parts);
+    Step step = builder.bound(node, each_row<rope_row>, row_parts);
     const hearth_rope_params& p = node.p.rope;
     if (p.style < HEARTH_ROPE_PAIRS || p.style > HEARTH_ROPE_IMROPE) return builder.refuse(node, "the style is not known");
     if (p.n_rot < 2 || p.n_rot % 2 || p.n_rot > step.out[0].group_width)

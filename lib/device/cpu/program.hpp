@@ -170,7 +170,9 @@ int64_t prepare_count(const Step& step, const Run& run);
 void rope_table_part(const Step& step, const Run& run, int64_t part, int32_t thread);
 void expert_lists_part(const Step& step, const Run& run, int64_t part, int32_t thread);
 int64_t one_part(const Step& step, const Run& run);
+constexpr int64_t kRowsPerPart = 16;
 int64_t token_parts(const Step& step, const Run& run);  // blocks of kRowsPerPart tokens
+int64_t row_parts(const Step& step, const Run& run);    // ... rows of the first output: tokens, outputs, or several per one
 
 // Rows [begin, end) of a part that covers blocks of n rows.
 struct RowRange {

@@ -34,6 +34,8 @@ struct Device {
     std::atomic<uint64_t> uploaded{0}, downloaded{0}, copied{0}, n_run{0};
     std::mutex link_mutex;
     int64_t link_free_ns = 0;  // when all that was sent so far is through
+    std::atomic<int64_t> busy_until_ns{0};  // with compute=: when the runs so far are through
+    std::atomic<int64_t> busy_ns{0};        // all that runs took
 };
 
 struct Program {
@@ -156,8 +158,8 @@ int32_t sim_describe(hearth_device* device, hearth_backend_device* out, hearth_f
     std::snprintf(out->id, sizeof out->id, "sim:%d", d.index);
     const Counters n = counters(device);
     const auto u = [](uint64_t x) { return static_cast<unsigned long long>(x); };
-    std::snprintf(out->detail, sizeof out->detail, "%.40s up %llu down %llu copied %llu allocs %llu runs %llu", inner.detail,
-                  u(n.uploaded_bytes), u(n.downloaded_bytes), u(n.copied_bytes), u(n.n_alloc), u(n.n_run));
+    std::snprintf(out->detail, sizeof out->detail, "%.20s up %llu down %llu copied %llu allocs %llu runs %llu busy %llu us",
+                  inner.detail, u(n.uploaded_bytes), u(n.downloaded_bytes), u(n.copied_bytes), u(n.n_alloc), u(n.n_run), u(n.busy_us));
     out->total_bytes = d.memory.total_bytes();
     out->free_bytes = d.memory.free_bytes();
     return 0;
@@ -183,6 +185,7 @@ template <std::size_t n, class F>
 int32_t inside(hearth_device* device, const hearth_place (&places)[n], hearth_fault* fault, F f) {
     return guard(fault, [&]() -> Result<int32_t> {
         Device& d = device_of(device);
+        wait_until(d.busy_until_ns);
         Block* blocks[n] = {};
         for (std::size_t i = 0; i < n; ++i) {
             HEARTH_TRY(blocks[i], d.memory.find(places[i].buffer));
@@ -309,13 +312,15 @@ int32_t sim_run(hearth_device* device, hearth_program* program, const hearth_run
             code = cpu().run(d.inner, program_of(program).inner, args, options, cursor, fault);
         }
         if (code >= 0) ++d.n_run;
-        if (d.options.compute < 1)
-            wait_until(begin + static_cast<int64_t>(static_cast<double>(os::now_ns() - begin) / d.options.compute));
+        const auto took = static_cast<int64_t>(static_cast<double>(os::now_ns() - begin) / d.options.compute);
+        d.busy_ns += took;
+        if (d.options.compute < 1) d.busy_until_ns = std::max(begin, d.busy_until_ns.load()) + took;
         return code;
     });
 }
 
 int32_t sim_wait(hearth_device* device, hearth_program* program, hearth_fault* fault) {
+    wait_until(device_of(device).busy_until_ns);
     return cpu().wait(device_of(device).inner, program_of(program).inner, fault);
 }
 
@@ -329,7 +334,7 @@ constexpr hearth_backend kBackend = {
 
 Counters counters(const hearth_device* device) {
     const Device& d = *reinterpret_cast<const Device*>(device);
-    return {d.uploaded, d.downloaded, d.copied, d.memory.n_alloc(), d.n_run};
+    return {d.uploaded, d.downloaded, d.copied, d.memory.n_alloc(), d.n_run, static_cast<uint64_t>(d.busy_ns / 1000)};
 }
 
 const void* host_address(hearth_device* device, hearth_place place) {

@@ -10,7 +10,7 @@ namespace hearth::sim {
 // Since the device was opened; calls that failed are not counted, but for n_alloc (all attempts).
 struct Counters {
     uint64_t uploaded_bytes, downloaded_bytes, copied_bytes;  // file rows, plain cache rows, bytes of copies
-    uint64_t n_alloc, n_run;
+    uint64_t n_alloc, n_run, busy_us;                         // busy: what the runs took, as slow as the device is
 };
 Counters counters(const hearth_device* device);
 
