@@ -63,7 +63,7 @@ R refuse(A...) {
 template <class... A>
 void ignore(A...) {}
 
-const hearth_backend kBackend = {
+[[maybe_unused]] const hearth_backend kBackend = {
     PLUGIN_ABI,  PLUGIN_SIZE, PLUGIN_NAME, score,  device_count, open,   close,
     describe,    refuse,      ignore,      refuse, refuse,       refuse, refuse,
     refuse,      refuse,      refuse,      refuse, refuse,       ignore, PLUGIN_RUN,
