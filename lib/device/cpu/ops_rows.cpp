@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numbers>
 
 #include "device/cpu/program.hpp"
 
@@ -146,7 +147,7 @@ struct Angles {
     explicit Angles(const hearth_rope_params& params) : p(params), low(0), high(0) {
         if (p.ext_factor == 0) return;
         const auto corner = [&](double turns) {  // the frequency that makes so many turns over the original context
-            return p.n_rot * std::log(p.n_ctx_orig / (turns * 2 * M_PI)) / (2 * std::log(static_cast<double>(p.base)));
+            return p.n_rot * std::log(p.n_ctx_orig / (turns * 2 * std::numbers::pi)) / (2 * std::log(static_cast<double>(p.base)));
         };
         low = std::max(0.0, std::floor(corner(static_cast<double>(p.beta_fast))));
         high = std::min(p.n_rot - 1.0, std::ceil(corner(static_cast<double>(p.beta_slow))));
