@@ -20,9 +20,14 @@ struct Slot {
 };
 static_assert(std::atomic<int32_t>::is_always_lock_free);  // or a signal handler could not cancel
 
-constinit std::mutex g_mutex;
 constinit Slot g_slots[kSlots] = {};
 constinit uint32_t g_n_used = 0, g_free = 0;
+
+// Of the table. A function's, because MinGW's library makes a mutex at run time; elsewhere it is constant-initialised.
+std::mutex& table_mutex() {
+    static std::mutex mutex;
+    return mutex;
+}
 
 // generation, index and kind in one word that is never 0.
 void* encode(std::size_t index, uint32_t generation, uint32_t kind) {
@@ -58,7 +63,7 @@ std::unique_ptr<Object> drop(Slot& slot) {
 }  // namespace
 
 Result<void*> add_handle(std::unique_ptr<Object> object, uint32_t kind) {
-    std::lock_guard lock(g_mutex);
+    std::lock_guard lock(table_mutex());
     uint32_t index = g_n_used;
     if (g_free) {
         index = g_free - 1;
@@ -78,7 +83,7 @@ Result<void*> add_handle(std::unique_ptr<Object> object, uint32_t kind) {
 }
 
 Status retain_handle(void* handle, uint32_t kind, const char* name) {
-    std::lock_guard lock(g_mutex);
+    std::lock_guard lock(table_mutex());
     Slot* slot = find(handle, kind);
     if (!slot) return stale(handle, name);
     ++slot->references;
@@ -89,7 +94,7 @@ Status release_handle(void* handle, uint32_t kind, const char* name) {
     if (!handle) return {};
     std::unique_ptr<Object> last;
     {
-        std::lock_guard lock(g_mutex);
+        std::lock_guard lock(table_mutex());
         Slot* slot = find(handle, kind);
         if (!slot) return stale(handle, name);
         last = drop(*slot);
@@ -100,7 +105,7 @@ Status release_handle(void* handle, uint32_t kind, const char* name) {
 Result<Borrowed> borrow_handle(void* handle, uint32_t kind, const char* name) {
     Borrowed borrowed;
     {
-        std::lock_guard lock(g_mutex);
+        std::lock_guard lock(table_mutex());
         Slot* slot = find(handle, kind);
         if (!slot) return stale(handle, name);
         ++slot->references;
@@ -125,7 +130,7 @@ std::atomic<int32_t>* cancel_flag(void* handle, uint32_t kind) {
 Borrowed::~Borrowed() {
     if (!object_) return;
     std::unique_ptr<Object> last;
-    std::lock_guard lock(g_mutex);
+    std::lock_guard lock(table_mutex());
     if (Slot* slot = find(handle_, kind_)) last = drop(*slot);
 }
 
