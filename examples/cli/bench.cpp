@@ -1,12 +1,15 @@
-// hearth bench: tokens per second of prompts and of generation, alone and several sequences together.
+// hearth bench: tokens per second of prompts and of generation, alone and several sequences together, beside what the machine
+// can do at most.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "common.hpp"
+#include "roofline.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -145,17 +148,56 @@ std::string cpu_level(const hearth::Runtime& runtime) {
     return at == std::string::npos ? "" : detail.substr(at + 6, detail.find(',', at) - at - 6);
 }
 
+struct Roofline {
+    double bytes_per_second = 0, multiply_adds_per_second = 0;
+};
+
+// How much of it a test reaches: a step of generation reads the file once, a token of a prompt multiplies with all weights
+// but those of the embedding.
+nlohmann::ordered_json fractions(const Roofline& roof, const Test& test, double rate, const hearth_model_info& info) {
+    auto json = nlohmann::ordered_json::object();
+    const double n_multiplied = static_cast<double>(info.n_parameter) - static_cast<double>(info.n_vocab) * info.n_embd;
+    if (test.n_gen > 0 && roof.bytes_per_second > 0)
+        json["of_bandwidth"] = rate / test.n_batch * static_cast<double>(info.file_bytes) / roof.bytes_per_second;
+    if (test.n_gen == 0 && roof.multiply_adds_per_second > 0) json["of_int8_peak"] = rate * n_multiplied / roof.multiply_adds_per_second;
+    return json;
+}
+
+std::string percent(const nlohmann::ordered_json& json, const char* key, const char* what) {
+    if (!json.contains(key)) return "";
+    char text[64];
+    std::snprintf(text, sizeof text, "  %.0f%% of %s", 100 * json[key].get<double>(), what);
+    return text;
+}
+
+// Has the CPU backend time its steps; read when a runtime opens the device.
+void ask_for_profile() {
+#if defined(_WIN32)
+    _putenv_s("HEARTH_CPU_PROFILE", "1");
+#else
+    setenv("HEARTH_CPU_PROFILE", "1", 1);
+#endif
+}
+
 }  // namespace
 
-int bench(const BenchOptions& o) {
+int bench(const BenchOptions& options) {
+    BenchOptions o = options;
+    if (o.profile) ask_for_profile(), o.model.verbose = true;
     CLI_TRY(const auto runtime, make_runtime(o.model));
     CLI_TRY(const auto model, load_model(runtime, o.model));
     CLI_TRY(const auto info, model.info());
     CLI_TRY(const int32_t n_thread, runtime.n_thread());
     const std::string level = cpu_level(runtime);
+    const Roofline roof{read_bandwidth(n_thread), int8_peak(n_thread)};
+    char line[160];
+    std::snprintf(line, sizeof line, "roofline, %d threads: reads %.1f GB/s, int8 %.0f GFLOP/s", n_thread, roof.bytes_per_second * 1e-9,
+                  roof.multiply_adds_per_second * 2e-9);
+    if (!o.json) std::cout << line << std::endl;
     auto list = nlohmann::ordered_json::array();
     for (const Test& test : make_tests(o)) {
         CLI_TRY(const auto rates, measure(model, o, test));
+        const auto reached = fractions(roof, test, median(rates), info);
         list.push_back({{"test", test.name()},
                         {"n_prompt", test.n_prompt},
                         {"n_gen", test.n_gen},
@@ -163,6 +205,9 @@ int bench(const BenchOptions& o) {
                         {"depth", test.depth},
                         {"tokens_per_second",
                          {{"median", median(rates)}, {"min", rates.front()}, {"max", rates.back()}}},
+                        {"reached", reached},
+                        {"roofline",
+                         {{"bytes_per_second", roof.bytes_per_second}, {"multiply_adds_per_second", roof.multiply_adds_per_second}}},
                         {"threads", n_thread},
                         {"device", info.device},
                         {"cpu_level", level},
@@ -171,7 +216,9 @@ int bench(const BenchOptions& o) {
         char row[160];
         std::snprintf(row, sizeof row, "%-16s %10.2f tokens/s  (%.2f to %.2f)", test.name().c_str(),
                       median(rates), rates.front(), rates.back());
-        if (!o.json) std::cout << row << std::endl;
+        if (!o.json)
+            std::cout << row << percent(reached, "of_bandwidth", "the bandwidth") << percent(reached, "of_int8_peak", "the int8 peak")
+                      << std::endl;
     }
     if (o.json) std::cout << list.dump(1) << '\n';
     return kOk;

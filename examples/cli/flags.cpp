@@ -160,6 +160,7 @@ std::function<int()> add_bench(CLI::App& app) {
         ->check(kAtLeastOne);
     app.add_option("--kv", o->context.kv, "f16 (default) or f32")->check(CLI::IsMember({"f16", "f32"}));
     add_device(app, &o->model);
+    app.add_flag("--profile", o->profile, "Time every operator of the CPU; a table per test on stderr (slows down by a percent or so)");
     add_json(app, &o->json);
     return [o] { return bench(*o); };
 }

@@ -40,7 +40,7 @@ struct BenchOptions {
     ContextFlags context;
     std::vector<int32_t> n_prompt{512}, n_gen{128}, n_seq{1}, depth{0};
     int32_t repetitions = 3;
-    bool json = false;
+    bool json = false, profile = false;
 };
 struct TokenizeOptions {
     ModelFlags model;

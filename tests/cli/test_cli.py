@@ -234,12 +234,21 @@ class Alphabet(Case):
         tests = json.loads(done.out)
         self.assertEqual([t["test"] for t in tests], ["pp16@d8", "tg4@d8", "tg4@b2@d8"])
         keys = {"test", "n_prompt", "n_gen", "n_batch", "depth", "tokens_per_second", "threads", "device", "cpu_level", "model",
-                "model_bytes"}
+                "model_bytes", "roofline", "reached"}
         for t in tests:
             self.assertEqual(set(t), keys)
             rate = t["tokens_per_second"]
             self.assertTrue(0 < rate["min"] <= rate["median"] <= rate["max"])
             self.assertGreater(t["threads"], 0)
+            self.assertGreater(t["roofline"]["bytes_per_second"], 1e8)
+            self.assertEqual("of_bandwidth" in t["reached"], t["n_gen"] > 0)
+
+    def test_bench_profiles_the_cpu_only_when_asked(self):
+        arguments = ["bench", "-m", self.model, "-p", "0", "-n", "4", "-r", "1", "--device", "cpu"]
+        table = self.ok(*arguments, "--profile").err
+        for what in ("GB/s", "LINEAR F32 288x288", "ATTENTION", "all of 6 tokens"):  # 4 and the 2 that warm up
+            self.assertIn(what, table)
+        self.assertNotIn("LINEAR", self.ok(*arguments).err)
 
     def test_quantized_copies_still_know_the_alphabet(self):
         for kind in ("Q8_0", "Q4_0"):

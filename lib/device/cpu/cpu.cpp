@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -55,7 +56,8 @@ int32_t cpu_open(const hearth_host* host, int32_t index, const char* options, he
         if (index != 0) return fail(Code::not_found, "cpu:{}: there is one CPU device, cpu:0", index);
         if (options && *options) return fail(Code::invalid_argument, "cpu: unknown option '{}'", options);
         HEARTH_TRY(const Kernels kernels, choose_level());
-        *device = new hearth_device{*host, kernels};
+        const char* profile = std::getenv("HEARTH_CPU_PROFILE");
+        *device = new hearth_device{*host, kernels, profile && *profile == '1'};
         return {};
     });
 }
@@ -206,16 +208,30 @@ int32_t cpu_compile(hearth_device* device, const hearth_graph* graph, const hear
         Builder builder(*device, *graph, bindings);
         HEARTH_CHECK(builder.build());
         *bytes = {static_cast<uint64_t>(builder.scratch_bytes), 0};
-        if (bindings) *program = new hearth_program{std::move(builder.steps)};
+        if (!bindings) return {};
+        auto made = std::make_unique<hearth_program>(hearth_program{std::move(builder.steps), {}});
+        if (device->profile) made->times.resize(made->steps.size());
+        *program = made.release();
         return {};
     });
 }
 
-void cpu_free_program(hearth_device*, hearth_program* program) { delete program; }
+void cpu_free_program(hearth_device* device, hearth_program* program) {
+    if (program && !program->times.empty()) {
+        hearth_fault fault{};
+        guard(&fault, [&]() -> Status {
+            constexpr int32_t kInfo = 3;
+            for (const std::string& line : profile_table(*program)) device->host.log(device->host.user, kInfo, line.c_str());
+            return {};
+        });
+    }
+    delete program;
+}
 
 // ---- run ----
-struct Work {  // one step of one run, seen by the host's threads
+struct Work {  // steps of one run that go together, seen by the host's threads
     const Step* step;
+    int64_t n_part[kMaxJoined];  // of each
     Run run;
     const hearth_host* host;
     const hearth_run_options* options;
@@ -232,18 +248,22 @@ bool late(const Work& w) {
 
 void work_part(void* context, int64_t part, int32_t thread) {
     const Work& w = *static_cast<const Work*>(context);
-    w.step->fn(*w.step, w.run, w.first_part + part, thread);
+    part += w.first_part;
+    int32_t i = 0;
+    for (; part >= w.n_part[i]; ++i) part -= w.n_part[i];
+    w.step[i].fn(w.step[i], w.run, part, thread);
 }
 int32_t work_stop(void* context) {
     const Work& w = *static_cast<const Work*>(context);
     return cancelled(w.options) || late(w);
 }
 
-// Does the parts of a step from cursor->part on; false = stopped before the last.
+// Does the parts of a step, and of those that go with it, from cursor->part on; false = stopped before the last.
 bool run_step(Work& work, const Step& step, hearth_cursor* cursor) {
     work.step = &step;
     work.first_part = cursor->part;
-    int64_t n = step.count(step, work.run) - work.first_part;
+    int64_t n = -work.first_part;
+    for (int32_t i = 0; i <= step.n_more; ++i) n += work.n_part[i] = (&step)[i].count((&step)[i], work.run);
     if (n > 1 && !work.progressed && work.options && work.options->deadline_ns != 0 && !cancelled(work.options)) {
         work_part(&work, 0, 0);
         ++cursor->part;
@@ -264,8 +284,19 @@ bool run_step(Work& work, const Step& step, hearth_cursor* cursor) {
         }
     }
     cursor->part = 0;
-    ++cursor->node;
+    cursor->node += 1 + static_cast<uint32_t>(step.n_more);
     return true;
+}
+
+// The same, with the time that it takes on its account.
+bool run_timed(Work& work, hearth_program& program, hearth_cursor* cursor) {
+    const std::size_t i = cursor->node;
+    const int64_t begin = work.host->now_ns(work.host->user);
+    const bool done = run_step(work, program.steps[i], cursor);
+    program.times[i].ns += work.host->now_ns(work.host->user) - begin;
+    program.times[i].n_token += done ? work.run.args->n_token : 0;
+    program.times[i].n_run += done;
+    return done;
 }
 
 int32_t cpu_run(hearth_device* device, hearth_program* program, const hearth_run_args* args, const hearth_run_options* options,
@@ -273,11 +304,12 @@ int32_t cpu_run(hearth_device* device, hearth_program* program, const hearth_run
     int32_t result = HEARTH_RUN_DONE;
     const int32_t status = guard(fault, [&]() -> Status {
         if (args->tree) return fail(Code::unsupported_type, "cpu: speculative trees are not supported yet");
-        Work work{nullptr, {args, &device->kernels}, &device->host, options, 0, false};
+        Work work{nullptr, {}, {args, &device->kernels}, &device->host, options, 0, false};
         device->host.burst(device->host.user, 1);
-        while (result == HEARTH_RUN_DONE && cursor->node < program->steps.size())
-            if (!run_step(work, program->steps[cursor->node], cursor))
-                result = cancelled(options) ? HEARTH_RUN_CANCELLED : HEARTH_RUN_PAUSED;
+        while (result == HEARTH_RUN_DONE && cursor->node < program->steps.size()) {
+            const bool done = program->times.empty() ? run_step(work, program->steps[cursor->node], cursor) : run_timed(work, *program, cursor);
+            if (!done) result = cancelled(options) ? HEARTH_RUN_CANCELLED : HEARTH_RUN_PAUSED;
+        }
         device->host.burst(device->host.user, 0);
         return {};
     });

@@ -19,7 +19,7 @@ struct Fields {
     Field field[5];
 };
 
-// How the blocks of each format are cut.
+// How the blocks of each format are cut, after arrange().
 constexpr Fields kFields[] = {
     {Format::F32, 1, {{0, 4, 4}}},
     {Format::F16, 1, {{0, 2, 2}}},
@@ -30,12 +30,12 @@ constexpr Fields kFields[] = {
     {Format::Q5_1, 4, {{0, 2, 2}, {2, 2, 2}, {4, 4, 4}, {8, 16, 4}}},
     {Format::Q8_0, 2, {{0, 2, 2}, {2, 32, 4}}},
     {Format::Q2_K, 4, {{0, 16, 1}, {16, 64, 4}, {80, 2, 2}, {82, 2, 2}}},
-    {Format::Q3_K, 4, {{0, 32, 4}, {32, 64, 4}, {96, 12, 1}, {108, 2, 2}}},
+    {Format::Q3_K, 3, {{0, 96, 4}, {96, 12, 1}, {108, 2, 2}}},
     {Format::Q4_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 128, 4}}},
-    {Format::Q5_K, 5, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 32, 4}, {48, 128, 4}}},
-    {Format::Q6_K, 4, {{0, 128, 4}, {128, 64, 4}, {192, 16, 1}, {208, 2, 2}}},
+    {Format::Q5_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 160, 4}}},
+    {Format::Q6_K, 3, {{0, 192, 4}, {192, 16, 1}, {208, 2, 2}}},
     {Format::IQ4_NL, 2, {{0, 2, 2}, {2, 16, 4}}},
-    {Format::IQ4_XS, 4, {{0, 2, 2}, {2, 2, 2}, {4, 4, 1}, {8, 128, 4}}},
+    {Format::IQ4_XS, 4, {{0, 2, 2}, {2, 2, 1}, {4, 4, 1}, {8, 128, 4}}},
     {Format::MXFP4, 2, {{0, 1, 1}, {1, 16, 4}}},
 };
 
@@ -60,6 +60,93 @@ const Fields* fields_of(int32_t format) {
     for (const Fields& f : kFields)
         if (static_cast<int32_t>(f.format) == format) return &f;
     return nullptr;
+}
+
+// Bits that lie elsewhere in a panel than in the file, so that most codes come out with one shift and one mask. Codes are in
+// planes of 32 bytes, byte l of which belongs to elements with i % 32 == l; a piece is the same bits of all 32 bytes.
+struct Piece {
+    int8_t plane, shift, bits;           // in the file
+    int8_t to_plane, to_shift;           // in a panel
+};
+struct Pieces {
+    Format format;
+    int32_t offset, n_plane, n_piece;
+    Piece piece[20];
+};
+constexpr Pieces kPieces[] = {
+    // file: plane 0 bit j = bit 2 of group j; planes 1 and 2 the low bits of groups 0-3 and 4-7
+    {Format::Q3_K, 0, 3, 18,
+     {{1, 0, 2, 0, 0}, {0, 0, 1, 0, 2}, {1, 2, 2, 0, 3}, {0, 1, 1, 0, 5}, {1, 4, 2, 1, 0}, {0, 2, 1, 1, 2},
+      {1, 6, 2, 1, 3}, {0, 3, 1, 1, 5}, {2, 0, 2, 2, 0}, {0, 4, 1, 2, 2}, {2, 2, 2, 2, 3}, {0, 5, 1, 2, 5},
+      {2, 4, 2, 0, 6}, {0, 6, 1, 1, 6}, {2, 6, 1, 1, 7}, {2, 7, 1, 2, 6}, {0, 7, 1, 2, 7}, {}}},
+    // file: plane 0 bit j = bit 4 of group j; planes 1-4 the low bits of two groups each
+    {Format::Q5_K, 16, 5, 20,
+     {{1, 0, 4, 0, 0}, {0, 0, 1, 0, 4}, {1, 4, 4, 1, 0}, {0, 1, 1, 1, 4}, {2, 0, 4, 2, 0}, {0, 2, 1, 2, 4}, {2, 4, 4, 3, 0},
+      {0, 3, 1, 3, 4}, {3, 0, 4, 4, 0}, {0, 4, 1, 4, 4}, {3, 4, 3, 0, 5}, {3, 7, 1, 3, 5}, {0, 5, 1, 3, 6}, {4, 0, 3, 1, 5},
+      {4, 3, 1, 4, 5}, {0, 6, 1, 4, 6}, {4, 4, 3, 2, 5}, {4, 7, 1, 3, 7}, {0, 7, 1, 4, 7}, {}}},
+    // file: planes 0-3 the low 4 bits (0 and 1 of groups 0-3, groups 2 and 3 in their high nibbles), 4 and 5 the high 2 bits
+    {Format::Q6_K, 0, 6, 20,
+     {{0, 0, 4, 0, 0}, {4, 0, 2, 0, 4}, {1, 0, 4, 1, 0}, {4, 2, 2, 1, 4}, {0, 4, 4, 2, 0}, {4, 4, 2, 2, 4}, {1, 4, 2, 0, 6},
+      {1, 6, 2, 1, 6}, {4, 6, 2, 2, 6}, {2, 0, 4, 3, 0}, {5, 0, 2, 3, 4}, {3, 0, 4, 4, 0}, {5, 2, 2, 4, 4}, {2, 4, 4, 5, 0},
+      {5, 4, 2, 5, 4}, {3, 4, 2, 3, 6}, {3, 6, 2, 4, 6}, {5, 6, 2, 5, 6}, {}, {}}},
+};
+
+constexpr bool pieces_move_every_bit() {
+    for (const Pieces& p : kPieces) {
+        uint32_t from[8] = {}, to[8] = {};
+        for (const Piece& piece : p.piece) {
+            const uint32_t mask = (1u << piece.bits) - 1;
+            if ((from[piece.plane] & mask << piece.shift) || (to[piece.to_plane] & mask << piece.to_shift)) return false;
+            from[piece.plane] |= mask << piece.shift;
+            to[piece.to_plane] |= mask << piece.to_shift;
+        }
+        for (int32_t i = 0; i < p.n_plane; ++i)
+            if (from[i] != 255 || to[i] != 255) return false;
+    }
+    return true;
+}
+static_assert(pieces_move_every_bit());
+
+constexpr int64_t kPlaneBytes = 32, kMaxBlockBytes = 210;
+
+// Moves the pieces of one block from `from` to `to`, which may not overlap; to_panel says which way.
+void move_pieces(const Pieces& pieces, const uint8_t* from, uint8_t* to, bool to_panel) {
+    std::memset(to, 0, static_cast<std::size_t>(pieces.n_plane * kPlaneBytes));
+    for (const Piece& p : pieces.piece) {
+        const uint8_t mask = static_cast<uint8_t>((1 << p.bits) - 1);
+        const int32_t in = to_panel ? p.shift : p.to_shift, out = to_panel ? p.to_shift : p.shift;
+        const uint8_t* a = from + (to_panel ? p.plane : p.to_plane) * kPlaneBytes;
+        uint8_t* b = to + (to_panel ? p.to_plane : p.plane) * kPlaneBytes;
+        for (int64_t l = 0; l < kPlaneBytes; ++l) b[l] = static_cast<uint8_t>(b[l] | ((a[l] >> in & mask) << out));
+    }
+}
+
+// The 32 fifth bits of Q5_0 and Q5_1: in the file bit i is element i, in a panel bit g of byte k is element 4g + k.
+uint32_t spread_fifths(uint32_t file) {
+    uint32_t panel = 0;
+    for (int g = 0; g < 8; ++g) panel |= ((file >> (4 * g) & 15) * 0x00204081u & 0x01010101u) << g;
+    return panel;
+}
+uint32_t gather_fifths(uint32_t panel) {
+    uint32_t file = 0;
+    for (int g = 0; g < 8; ++g) file |= ((panel >> g & 0x01010101u) * 0x10204080u >> 28) << (4 * g);
+    return file;
+}
+
+// The bytes of one block as panels have them (to_panel), or back as in the file; most formats stay as they are.
+void arrange(int32_t format, uint8_t* block, bool to_panel) {
+    for (const Pieces& p : kPieces)
+        if (static_cast<int32_t>(p.format) == format) {
+            uint8_t moved[6 * kPlaneBytes];
+            move_pieces(p, block + p.offset, moved, to_panel);
+            std::memcpy(block + p.offset, moved, static_cast<std::size_t>(p.n_plane * kPlaneBytes));
+        }
+    if (format != HEARTH_FORMAT_Q5_0 && format != HEARTH_FORMAT_Q5_1) return;
+    uint8_t* at = block + (format == HEARTH_FORMAT_Q5_0 ? 2 : 4);
+    uint32_t word;
+    std::memcpy(&word, at, 4);
+    word = to_panel ? spread_fifths(word) : gather_fifths(word);
+    std::memcpy(at, &word, 4);
 }
 
 // Copies one block of one row between a panel and plain bytes: to_panel says which way.
@@ -89,10 +176,13 @@ void upload_panels(const hearth_weight& weight, const Matrix& m, uint8_t* to, in
     const int64_t end = last == m.n_out ? padded(last) : last;  // the last chunk also clears the padding
     for (int64_t row = first; row < end; ++row) {
         uint8_t* panel = matrix + row / kPanelRows * kPanelRows * m.row_bytes;
-        constexpr uint8_t kZeros[256] = {};
         for (int64_t b = 0; b < n_block; ++b) {
-            const uint8_t* plain = row < last ? rows + (row - first) * m.row_bytes + b * block_bytes : kZeros;
-            move_block<true>(fields, panel + b * kPanelRows * block_bytes, plain, row % kPanelRows);
+            uint8_t block[kMaxBlockBytes] = {};
+            if (row < last) {
+                std::memcpy(block, rows + (row - first) * m.row_bytes + b * block_bytes, static_cast<std::size_t>(block_bytes));
+                arrange(weight.format, block, true);
+            }
+            move_block<true>(fields, panel + b * kPanelRows * block_bytes, block, row % kPanelRows);
         }
     }
 }
@@ -176,9 +266,11 @@ void decode_row(const hearth_weight& weight, Layout layout, const uint8_t* from,
     uint8_t plain[kAtOnce * 4];
     for (int64_t i = 0; i < m.n_in; i += kAtOnce) {
         const int64_t n = std::min(kAtOnce, m.n_in - i);
-        for (int64_t b = 0; b < n / info.block_elements; ++b)
+        for (int64_t b = 0; b < n / info.block_elements; ++b) {
             move_block<false>(fields, panel + (i / info.block_elements + b) * kPanelRows * info.block_bytes,
                               plain + b * info.block_bytes, row % kPanelRows);
+            arrange(weight.format, plain + b * info.block_bytes, false);
+        }
         decode(format, plain, out + i, static_cast<std::size_t>(n));
     }
 }

@@ -8,7 +8,7 @@ namespace hearth::cpu {
 
 namespace {
 
-constexpr int64_t kPartMacs = 2 << 20;     // multiply-adds of one part: about 0.1 ms
+constexpr int64_t kPartMacs = 1 << 19;     // multiply-adds of one part: 20 us or more
 constexpr int64_t kTokensPerPart = 128;    // their rows stay in the L2 cache beside a panel of weights
 constexpr int64_t kPrepareRows = 8;
 
@@ -61,20 +61,6 @@ Cut linear_cut(const Step& step, const Run& run) {
 int64_t linear_count(const Step& step, const Run& run) {
     const Cut c = linear_cut(step, run);
     return c.n_row_block * c.n_token_block;
-}
-
-void linear_part(const Step& step, const Run& run, int64_t part, int32_t) {
-    const Cut c = linear_cut(step, run);
-    const RowRange tokens = rows_of_part(step.out[0].n_row(run), kTokensPerPart, part % c.n_token_block);
-    MatmulTask task = task_of(step, 0);
-    task.bias = step.weight[1].vector();
-    task.scale = step.node->p.scale.scale;
-    if (step.in[1].exists) {
-        task.residual = step.in[1].data;
-        task.residual_stride = step.in[1].row_stride;
-    }
-    narrow(task, c, part / c.n_token_block, tokens.begin, tokens.end);
-    step.matmul->run(task);
 }
 
 // ---- one matrix per head: rows of a head are a strided view, prepared as n_group rows per token ----
@@ -151,6 +137,20 @@ Status check_matmul(const Builder& builder, const hearth_node& node, Step& step,
 }
 
 }  // namespace
+
+void linear_part(const Step& step, const Run& run, int64_t part, int32_t) {
+    const Cut c = linear_cut(step, run);
+    const RowRange tokens = rows_of_part(step.out[0].n_row(run), kTokensPerPart, part % c.n_token_block);
+    MatmulTask task = task_of(step, 0);
+    task.bias = step.weight[1].vector();
+    task.scale = step.node->p.scale.scale;
+    if (step.in[1].exists) {
+        task.residual = step.in[1].data;
+        task.residual_stride = step.in[1].row_stride;
+    }
+    narrow(task, c, part / c.n_token_block, tokens.begin, tokens.end);
+    step.matmul->run(task);
+}
 
 int64_t prepare_count(const Step& step, const Run& run) {
     return (step.in[0].n_row(run) + kPrepareRows - 1) / kPrepareRows;

@@ -56,6 +56,8 @@ bool same_view(const Operand& a, const Operand& b) {
 
 }  // namespace
 
+const char* op_name(int32_t op) { return find_op(op)->name; }
+
 RowRange rows_of_part(int64_t n_row, int64_t rows_per_part, int64_t part) {
     return {part * rows_per_part, std::min(n_row, (part + 1) * rows_per_part)};
 }
@@ -69,7 +71,34 @@ Status Builder::build() {
         if (!entry) return fail(Code::unsupported_type, "cpu: {}: operator {} is not known", node.label ? node.label : "node", node.op);
         HEARTH_CHECK(entry->bind(*this, node));
     }
+    join_matmuls();
     return {};
+}
+
+// Neither writes what the other reads or writes. (Their prepared rows are in scratch, which no matmul writes.)
+bool Builder::independent(const Step& later, const Step& earlier) const {
+    const auto apart = [&](const Operand& a, const Operand& b) {
+        if (!a.exists || !b.exists) return true;
+        const Extent x = extent(a, max_rows(a)), y = extent(b, max_rows(b));
+        return x.end <= y.begin || y.end <= x.begin;
+    };
+    const Operand &a = earlier.out[0], &b = later.out[0];
+    return apart(a, b) && apart(a, later.in[0]) && apart(a, later.in[1]) && apart(b, earlier.in[0]) && apart(b, earlier.in[1]);
+}
+
+// Query, key and value, or gate and up: one run over the parts of all, so that threads wait for each other once.
+void Builder::join_matmuls() {
+    constexpr std::size_t kTogether = kMaxJoined;
+    for (std::size_t i = 0; i < steps.size(); i += 1 + static_cast<std::size_t>(steps[i].n_more)) {
+        std::size_t end = i + 1;
+        const auto fits = [&](const Step& step) {
+            bool all = step.fn == linear_part && steps[i].fn == linear_part;
+            for (std::size_t k = i; k < end; ++k) all = all && independent(step, steps[k]);
+            return all;
+        };
+        while (end < steps.size() && end - i < kTogether && fits(steps[end])) ++end;
+        steps[i].n_more = static_cast<int32_t>(end - i - 1);
+    }
 }
 
 Status Builder::refuse(const hearth_node& node, const char* why) const {

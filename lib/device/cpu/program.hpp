@@ -8,11 +8,13 @@
 #include "base/result.hpp"
 #include "device/cpu/kernels.hpp"
 #include "device/cpu/layout.hpp"
+#include "device/cpu/profile.hpp"
 
 // The opaque types of the contract.
 struct hearth_device {
     hearth_host host;
     hearth::cpu::Kernels kernels;
+    bool profile;  // time every step and log a table when a program ends
 };
 struct hearth_buffer {
     uint8_t* data;
@@ -73,6 +75,7 @@ struct Step {
     uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists
+    int32_t n_more = 0;              // steps after this one that need nothing of it and run together with it
 };
 
 // Bytes from one page of the pool to the next, and of one layer in it: K then V, each head by head.
@@ -80,6 +83,8 @@ int64_t cache_layer_bytes(const hearth_cache& cache);
 int64_t cache_page_bytes(const hearth_cache& cache);
 int64_t k_head_bytes(const hearth_cache& cache);
 int64_t v_head_bytes(const hearth_cache& cache);
+
+constexpr int32_t kMaxJoined = 4;
 
 // Collects the steps of a program; with bindings == nullptr only measures.
 class Builder {
@@ -113,6 +118,8 @@ class Builder {
     WeightRef weight(int32_t index) const;
     CacheRef cache(const hearth_node& node) const;
     void forget_overwritten(const Step& step);
+    bool independent(const Step& later, const Step& earlier) const;
+    void join_matmuls();
 
     struct Prepared {
         Operand x;
@@ -164,6 +171,9 @@ Status bind_select_rows(Builder& builder, const hearth_node& node);
 Status bind_short_conv(Builder& builder, const hearth_node& node);
 Status bind_scale_by_position(Builder& builder, const hearth_node& node);
 
+const char* op_name(int32_t op);
+void linear_part(const Step& step, const Run& run, int64_t part, int32_t thread);
+
 // Preparations (see Builder).
 void prepare_part(const Step& step, const Run& run, int64_t part, int32_t thread);
 int64_t prepare_count(const Step& step, const Run& run);
@@ -184,4 +194,5 @@ RowRange rows_of_part(int64_t n_row, int64_t rows_per_part, int64_t part);
 
 struct hearth_program {
     std::vector<hearth::cpu::Step> steps;
+    std::vector<hearth::cpu::StepTime> times;  // [steps] where the device profiles, otherwise empty
 };

@@ -6,29 +6,27 @@
 
 namespace {
 
+typedef int8_t Bytes __attribute__((vector_size(4 * kLanes)));
+typedef int16_t Shorts __attribute__((vector_size(4 * kLanes)));
+
 constexpr int kVectors = static_cast<int>(hearth::cpu::kPanelRows) / kLanes;  // registers per panel
 
-inline Ints loadi(const void* p) { return load<Ints>(static_cast<const uint8_t*>(p)); }
-inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }  // 4 bytes to every lane
-inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask in every byte
+HEARTH_INLINE inline Ints loadi(const void* p) { return load<Ints>(static_cast<const uint8_t*>(p)); }
+HEARTH_INLINE inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }  // 4 bytes to every lane
+HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask in every byte
     return (reinterpret_cast<Ints>(reinterpret_cast<Words>(codes) >> shift)) & (mask * 0x01010101);
 }
-inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above
-// Bit k of every lane, for k = 0..3, as bit `to` of byte k.
-inline Ints spread_bits(Ints nibble, int to) {
-    const Ints spread = nibble | (nibble << 7) | (nibble << 14) | (nibble << 21);
-    return (spread & 0x01010101) << to;
-}
+HEARTH_INLINE inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above
 // kLanes halves as floats.
-inline Floats halves(const uint8_t* p) {
+HEARTH_INLINE inline Floats halves(const uint8_t* p) {
     uint16_t h[kLanes];
     __builtin_memcpy(h, p, sizeof h);
     return AsF16::get(h);
 }
-inline Ints pair(Ints a, Ints b) { return (a & 0xffff) | (b << 16); }  // two 16-bit factors in a lane
+HEARTH_INLINE inline Ints pair(Ints a, Ints b) { return (a & 0xffff) | (b & static_cast<int32_t>(0xffff0000)); }  // low half of a, high of b
 
 // a[0] * b[0] + a[1] * b[1] of the 16-bit halves of every lane.
-inline Ints pair_dot(Ints a, Ints b) {
+HEARTH_INLINE inline Ints pair_dot(Ints a, Ints b) {
 #if defined(__AVX512BW__)
     return reinterpret_cast<Ints>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(__AVX2__)
@@ -42,13 +40,15 @@ inline Ints pair_dot(Ints a, Ints b) {
 
 // Sums of code * q over the 4 bytes of a lane, still unfinished: 32-bit lanes where the level has such an instruction,
 // otherwise two 16-bit halves that must stay within +-32767 (8 steps of 4-bit codes, 4 of 5, 2 of 6).
-inline Ints dot_step(Ints partial, Ints codes, Ints q) {
+HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
 #if defined(__AVX512VNNI__)
     return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(partial), reinterpret_cast<__m512i>(codes),
                                                       reinterpret_cast<__m512i>(q)));
 #elif defined(__AVX2__)
     const __m256i product = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(codes), reinterpret_cast<__m256i>(q));
-    return reinterpret_cast<Ints>(_mm256_add_epi16(reinterpret_cast<__m256i>(partial), product));
+    Ints sum = reinterpret_cast<Ints>(_mm256_add_epi16(reinterpret_cast<__m256i>(partial), product));
+    __asm__("" : "+x"(sum));  // GCC 12 would multiply for all steps first and run out of registers
+    return sum;
 #elif defined(__SSSE3__)
     const __m128i product = _mm_maddubs_epi16(reinterpret_cast<__m128i>(codes), reinterpret_cast<__m128i>(q));
     return reinterpret_cast<Ints>(_mm_add_epi16(reinterpret_cast<__m128i>(partial), product));
@@ -61,46 +61,17 @@ inline Ints dot_step(Ints partial, Ints codes, Ints q) {
 #endif
 }
 
-// The finished sums times a factor per lane; `factor` comes from spread().
+// The finished sums times a factor per lane; `factor` comes from factor_of().
 #if defined(__AVX512VNNI__) || !defined(__SSSE3__)
-inline Ints spread(Ints factor) { return factor; }
-inline Ints finish(Ints partial, Ints factor) { return partial * factor; }
-inline Ints finish(Ints partial) { return partial; }
+HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return partial * factor; }
+HEARTH_INLINE inline Ints finish(Ints partial) { return partial; }
 #else
-inline Ints spread(Ints factor) { return pair(factor, factor); }
-inline Ints finish(Ints partial, Ints factor) { return pair_dot(partial, factor); }
-inline Ints finish(Ints partial) { return pair_dot(partial, Ints{} + 0x00010001); }
-#endif
-
-// Adds factor times the sums of signed code * q; kSignedOffset * factor times the sum of q is in it and must come off.
-#if defined(__AVX512VNNI__)
-constexpr int kSignedOffset = 128;
-inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    return total + finish(dot_step(Ints{}, codes ^ static_cast<int32_t>(0x80808080), q), factor);
-}
-#elif defined(__AVX2__)
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    const __m256i w = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), w);
-    return total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x)), factor);
-}
-#elif defined(__SSSE3__)
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    const __m128i w = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), w);
-    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x)), factor);
-}
-#else
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    Ints sums{};
-    for (int byte = 0; byte < 4; ++byte) sums += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
-    return total + sums * factor;
-}
+HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return pair_dot(partial, factor); }
+HEARTH_INLINE inline Ints finish(Ints partial) { return pair_dot(partial, Ints{} + 0x00010001); }
 #endif
 
 // table[index] for every byte; table: [16], indices below 16.
-inline Ints lookup(const int8_t* table, Ints index) {
+HEARTH_INLINE inline Ints lookup(const int8_t* table, Ints index) {
 #if defined(__AVX512BW__)
     const __m512i t = _mm512_broadcast_i32x4(load<__m128i>(table));
     return reinterpret_cast<Ints>(_mm512_shuffle_epi8(t, reinterpret_cast<__m512i>(index)));
@@ -116,5 +87,73 @@ inline Ints lookup(const int8_t* table, Ints index) {
     return loadi(bytes);
 #endif
 }
+
+// Signed codes as unsigned ones with 128 added. Where sums are 16 bits wide such bytes come in two planes of 4 bits.
+#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
+constexpr int kSignedPlanes = 1;
+template <int plane>
+HEARTH_INLINE inline Ints signed_plane(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }
+#else
+constexpr int kSignedPlanes = 2;
+template <int plane>
+HEARTH_INLINE inline Ints signed_plane(Ints codes) { return plane == 0 ? codes & 0x0f0f0f0f : bits(codes, 4, 15) ^ 0x08080808; }
+#endif
+// The values of IQ4_NL and IQ4_XS for 4-bit codes, as such planes.
+template <int plane>
+HEARTH_INLINE inline Ints iq4_plane(Ints codes) {
+    static constexpr int8_t kAll[16] = {1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15};
+    static constexpr int8_t kLow[16] = {1, 8, 13, 15, 15, 13, 10, 6, 1, 13, 9, 6, 5, 5, 9, 1};
+    static constexpr int8_t kHigh[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15};
+    return lookup(kSignedPlanes == 1 ? kAll : plane == 0 ? kLow : kHigh, codes);
+}
+
+// One byte of each of the 16 rows, to be spread to lanes by words_of(): every 128 bits hold all of them.
+HEARTH_INLINE inline Ints rows16(const uint8_t* p) {
+#if defined(__AVX512BW__)
+    return reinterpret_cast<Ints>(_mm512_broadcast_i32x4(load<__m128i>(p)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_broadcastsi128_si256(load<__m128i>(p)));
+#else
+    return loadi(p);
+#endif
+}
+// Where in 16 bytes the rows of register v are: twice in each lane, in bytes `at` and at + 2; 128 = a zero.
+template <int v, int at>
+struct RowShuffle {
+    alignas(64) int8_t index[4 * kLanes];
+    constexpr RowShuffle() : index{} {
+        for (int i = 0; i < 4 * kLanes; ++i) index[i] = static_cast<int8_t>(i % 2 == at ? v * kLanes + i / 4 : -128);
+    }
+};
+template <int v, int at>
+HEARTH_INLINE inline Ints shuffle_rows(Ints rows) {
+    static constexpr RowShuffle<v, at> kShuffle;
+#if defined(__AVX512BW__)
+    return reinterpret_cast<Ints>(_mm512_shuffle_epi8(reinterpret_cast<__m512i>(rows), load<__m512i>(kShuffle.index)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_shuffle_epi8(reinterpret_cast<__m256i>(rows), load<__m256i>(kShuffle.index)));
+#elif defined(__SSSE3__)
+    return reinterpret_cast<Ints>(_mm_shuffle_epi8(reinterpret_cast<__m128i>(rows), load<__m128i>(kShuffle.index)));
+#else
+    uint8_t from[16], to[16];
+    store(from, rows);
+    for (int i = 0; i < 16; ++i) to[i] = kShuffle.index[i] < 0 ? uint8_t{0} : from[kShuffle.index[i]];
+    return loadi(to);
+#endif
+}
+// The bytes of the rows of register v as both 16-bit halves of their lanes.
+template <int v>
+HEARTH_INLINE inline Ints words_of(Ints rows) { return shuffle_rows<v, 0>(rows); }
+template <int v>
+HEARTH_INLINE inline Ints signed_words_of(Ints rows) {
+    return reinterpret_cast<Ints>(reinterpret_cast<Shorts>(shuffle_rows<v, 1>(rows)) >> 8);
+}
+HEARTH_INLINE inline Ints minus32(Ints rows) { return reinterpret_cast<Ints>(reinterpret_cast<Bytes>(rows) - static_cast<int8_t>(32)); }
+// For finish(), from words_of() or signed_words_of().
+#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
+HEARTH_INLINE inline Ints factor_of(Ints words) { return (words << 16) >> 16; }
+#else
+HEARTH_INLINE inline Ints factor_of(Ints words) { return words; }
+#endif
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The loop over blocks that all formats with interleaved panels share: lane = row, so nothing is summed across lanes.
+// The loops over blocks that all formats with interleaved panels share: lane = row, so nothing is summed across lanes.
 // Every output is one chain over the blocks of its row, whatever the number of tokens: batching changes nothing.
 #pragma once
 
@@ -12,44 +12,202 @@ namespace {
 constexpr int kRows = static_cast<int>(hearth::cpu::kPanelRows);
 constexpr int kStep = 4 * kRows;      // bytes of 4 neighbouring codes of every row
 constexpr int kVector = 4 * kLanes;   // bytes of a register
+constexpr int kTokens = kLanes == 16 ? 8 : 4;  // that share the codes of a step: their partial sums fill half the registers
 
-// F: Act, kElements, kBytes of a file block, and block<n_token>(w, act, b, acc[n_token][kVectors]), which adds one block of a
-// panel; w points at its fields, each 16 times its offset in the file's block.
-template <class F, int n_panel, int n_token>
-void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token) {
-    const uint8_t* w[n_panel];
+HEARTH_INLINE inline Floats half_at(const uint8_t* w, int offset, int v) { return halves(w + offset * kRows + 2 * v * kLanes); }
+HEARTH_INLINE inline Ints codes_at(const uint8_t* w, int offset, int g, int v) {
+    return loadi(w + offset * kRows + g * kStep + v * kVector);
+}
+HEARTH_INLINE inline Ints bytes_at(const uint8_t* w, int offset) { return rows16(w + offset * kRows); }
+
+// What a panel keeps beside its codes, one block of it, ready for products. Formats without integer scales use d and m alone.
+template <class F>
+struct Scales {
+    Ints factor[F::kElements / F::kGroup][kVectors];  // from spread()
+    Ints pair[F::kElements / 32][kVectors];           // per 32 elements: what both sums of 16 activations are multiplied with
+    Floats d[kVectors], m[kVectors];
+};
+
+// A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
+// the kLanes rows of register v codes(w, j, plane, g, v), elements 32j+4g..32j+4g+3 as unsigned bytes, where
+// code = plane 0 + 16 * plane 1; kFlush steps of a plane fit 16 bits. j and plane are constants, so that shifts are immediate:
+// j counts to kPeriod, after which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a
+// panel, each 16 times its offset in the panel's block.
+// F::finish() adds a block's sums.
+template <class F>
+struct Panel {
+    using Act = typename F::Act;
+    static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;
+    // Panels read in turn, and how far ahead their lines are asked for: large blocks do with fewer streams.
+    static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 4096;
+    static constexpr int kRun = F::kFlush < F::kGroup / 4 ? F::kFlush : F::kGroup / 4;
+
+    // Adds steps first..first+kRun-1 of n_plane planes from `plane` on. The order (codes, tokens, registers) keeps codes and
+    // partial sums in registers and shares each broadcast.
+    template <int n_token, int n_plane, int plane, class Codes>
+    static HEARTH_INLINE inline void run(Codes codes, const Act* const* act, int j, int first, const Scales<F>& s, Ints (*total)[kVectors]) {
+        Ints partial[n_plane][n_token][kVectors] = {};
+        unrolled<kRun>([&](auto step) HEARTH_INLINE {
+            const int g = first + decltype(step)::value;
+            Ints c[n_plane][kVectors];
+            unrolled<n_plane>([&](auto p) HEARTH_INLINE {
+                for (int v = 0; v < kVectors; ++v) c[p.value][v] = codes(Constant<plane + decltype(p)::value>{}, g, v);
+            });
+            for (int t = 0; t < n_token; ++t) {
+                const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
+                for (int p = 0; p < n_plane; ++p)
+                    for (int v = 0; v < kVectors; ++v) partial[p][t][v] = dot_step(partial[p][t][v], c[p][v], q);
+            }
+        });
+        for (int t = 0; t < n_token; ++t)
+            for (int v = 0; v < kVectors; ++v)
+                for (int p = 0; p < n_plane; ++p) {
+                    const Ints sum = F::kScaled ? finish(partial[p][t][v], s.factor[(8 * j + first) * 4 / F::kGroup][v]) : finish(partial[p][t][v]);
+                    total[t][v] += plane + p == 0 ? sum : sum << 4;
+                }
+    }
+
+    // Adds 32 elements; codes(plane, g, v).
+    template <int n_token, class Codes>
+    static HEARTH_INLINE inline void group(Codes codes, const Act* const* act, int j, const Scales<F>& s, Ints (*total)[kVectors]) {
+        constexpr bool kTogether = F::kPlanes * n_token * kVectors <= 8;
+        unrolled<8 / kRun>([&](auto r) HEARTH_INLINE {
+            constexpr int kFirst = decltype(r)::value * kRun;
+            if constexpr (kTogether)
+                run<n_token, F::kPlanes, 0>(codes, act, j, kFirst, s, total);
+            else
+                unrolled<F::kPlanes>([&](auto p) HEARTH_INLINE { run<n_token, 1, decltype(p)::value>(codes, act, j, kFirst, s, total); });
+        });
+    }
+
+    // One block straight from the panel; asks for the lines kAheadBytes further on.
+    template <int n_token>
+    static HEARTH_INLINE inline void block(const uint8_t* w, const Act* const* act, Floats (*acc)[kVectors]) {
+        constexpr int kLines = (kBlockBytes / kGroups + 63) / 64;
+        Scales<F> s;
+        F::fill(w, s);
+        Ints total[n_token][kVectors] = {};
+        const uint8_t* at = w;
+        for (int first = 0; first < kGroups; first += F::kPeriod, at += kPeriodBytes)
+            unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
+                const int now = first + decltype(j)::value;
+                for (int line = 0; line < kLines; ++line) __builtin_prefetch(w + kAheadBytes + now * (kBlockBytes / kGroups) + 64 * line);
+                const auto codes = [=](auto plane, int g, int v) HEARTH_INLINE { return F::codes(at, j, plane, g, v); };
+                group<n_token>(codes, act, now, s, total);
+                __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
+            });
+        F::template finish<n_token>(s, act, total, acc);
+    }
+
+    // The same in two steps, for many tokens: codes: [kGroups, planes, 8 steps, 16 rows, 4].
+    static constexpr int kCodeBytes = kGroups * F::kPlanes * 8 * kStep;
+    static HEARTH_INLINE inline void unpack(const uint8_t* w, uint8_t* to) {
+        for (int first = 0; first < kGroups; first += F::kPeriod, w += kPeriodBytes)
+            unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
+                unrolled<F::kPlanes>([&](auto plane) HEARTH_INLINE {
+                    unrolled<8>([&](auto g) HEARTH_INLINE {
+                        for (int v = 0; v < kVectors; ++v) {
+                            store(to, F::codes(w, j, plane, decltype(g)::value, v));
+                            to += kVector;
+                        }
+                    });
+                });
+            });
+    }
+    template <int n_token>
+    static HEARTH_INLINE inline void unpacked_block(const uint8_t* from, const Scales<F>& s, const Act* const* act, Floats (*acc)[kVectors]) {
+        Ints total[n_token][kVectors] = {};
+        for (int j = 0; j < kGroups; ++j) {
+            const auto codes = [=](auto plane, int g, int v) HEARTH_INLINE {
+                return loadi(from + ((j * F::kPlanes + decltype(plane)::value) * 8 + g) * kStep + v * kVector);
+            };
+            group<n_token>(codes, act, j, s, total);
+        }
+        F::template finish<n_token>(s, act, total, acc);
+    }
+};
+
+// Rows of n_token tokens from `token` on; past the last one it stands for the others.
+template <class F, int n_token>
+inline void find_rows(const hearth::cpu::MatmulTask& task, int64_t token, const typename F::Act** act) {
+    for (int t = 0; t < n_token; ++t) {
+        const int64_t i = token + t < task.n_token ? token + t : task.n_token - 1;
+        act[t] = reinterpret_cast<const typename F::Act*>(act_row(task, i));
+    }
+}
+
+inline void finish_token(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, const Floats* acc) {
+    float total[kRows];
+    for (int v = 0; v < kVectors; ++v) store(total + v * kLanes, acc[v]);
+    finish_panel(task, row, token, total);
+}
+
+// Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
+template <class F, int n_token>
+void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n_stream) {
     const typename F::Act* act[n_token];
-    for (int p = 0; p < n_panel; ++p) w[p] = task.weight + (row + p * kRows) * task.row_bytes;
-    for (int t = 0; t < n_token; ++t) act[t] = reinterpret_cast<const typename F::Act*>(act_row(task, token + t));
-    Floats acc[n_panel][n_token][kVectors] = {};
+    find_rows<F, n_token>(task, 0, act);
+    Floats acc[Panel<F>::kStreams][n_token][kVectors] = {};
+    const uint8_t* w = task.weight + row * task.row_bytes;
+    for (int64_t b = 0; b < task.n_in / F::kElements; ++b, w += Panel<F>::kBlockBytes) {
+        for (int s = 0; s < n_stream; ++s) Panel<F>::template block<n_token>(w + s * apart * task.row_bytes, act, acc[s]);
+        for (int t = 0; t < n_token; ++t) ++act[t];
+    }
+    for (int s = 0; s < n_stream; ++s)
+        for (int t = 0; t < n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
+}
+
+template <class F, int n_token>
+void few_tokens(const hearth::cpu::MatmulTask& task) {
+    const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = Panel<F>::kStreams;
+    const int64_t per = (n_panel + n_stream - 1) / n_stream;
+    for (int64_t i = 0; i < per; ++i)
+        tile<F, n_token>(task, task.row_begin + i * kRows, per * kRows, static_cast<int>((n_panel - i + per - 1) / per));
+}
+
+// One panel for up to kBlockTokens tokens: 256 elements are unpacked at a time, into the L1 cache.
+constexpr int kBlockTokens = 128;
+template <class F>
+void unpacked_tile(const hearth::cpu::MatmulTask& task, int64_t token, int64_t first, int n_block, const uint8_t* codes,
+                   const Scales<F>* scales, Floats (*acc)[kVectors]) {
+    const typename F::Act* act[kTokens];
+    find_rows<F, kTokens>(task, token, act);
+    for (int t = 0; t < kTokens; ++t) act[t] += first;
+    for (int b = 0; b < n_block; ++b) {
+        Panel<F>::template unpacked_block<kTokens>(codes + b * Panel<F>::kCodeBytes, scales[b], act, acc);
+        for (int t = 0; t < kTokens; ++t) ++act[t];
+    }
+}
+
+template <class F>
+void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, int64_t n) {
+    constexpr int kBlocks = 256 / F::kElements;
+    alignas(64) uint8_t codes[kBlocks * Panel<F>::kCodeBytes];
+    Scales<F> scales[kBlocks];
+    Floats acc[kBlockTokens][kVectors];
+    for (int64_t t = 0; t < kBlockTokens && t < n + kTokens; ++t)
+        for (int v = 0; v < kVectors; ++v) acc[t][v] = Floats{};
+    const uint8_t* w = task.weight + row * task.row_bytes;
     const int64_t n_block = task.n_in / F::kElements;
-    constexpr int kBlockBytes = kRows * F::kBytes, kAhead = kBlockBytes > 2048 ? 1 : 4;  // blocks to ask for early
-    for (int64_t b = 0; b < n_block; ++b)
-        for (int p = 0; p < n_panel; ++p) {
-            const uint8_t* at = w[p] + b * kBlockBytes;
-            if (n_token == 1)
-                for (int line = 0; line < kBlockBytes; line += 64) __builtin_prefetch(at + kAhead * kBlockBytes + line);
-            F::template block<n_token>(at, act, b, acc[p]);
+    for (int64_t first = 0; first < n_block; first += kBlocks) {
+        const int now = static_cast<int>(n_block - first < kBlocks ? n_block - first : kBlocks);
+        for (int b = 0; b < now; ++b, w += Panel<F>::kBlockBytes) {
+            for (int line = 0; line < Panel<F>::kBlockBytes; line += 64) __builtin_prefetch(w + Panel<F>::kAheadBytes + line);
+            F::fill(w, scales[b]);
+            Panel<F>::unpack(w, codes + b * Panel<F>::kCodeBytes);
         }
-    for (int p = 0; p < n_panel; ++p)
-        for (int t = 0; t < n_token; ++t) {
-            float total[kRows];
-            for (int v = 0; v < kVectors; ++v) store(total + v * kLanes, acc[p][t][v]);
-            finish_panel(task, row + p * kRows, token + t, total);
-        }
+        for (int64_t t = 0; t < n; t += kTokens) unpacked_tile<F>(task, token + t, first, now, codes, scales, acc + t);
+    }
+    for (int64_t t = 0; t < n; ++t) finish_token(task, row, token + t, acc[t]);
 }
 
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
-    constexpr int kTokens = kLanes == 16 ? 8 : 4;
-    int64_t row = task.row_begin;
-    if (task.n_token == 1)
-        for (; row + 2 * kRows <= task.row_end; row += 2 * kRows) tile<F, 2, 1>(task, row, 0);
-    for (; row < task.row_end; row += kRows) {
-        int64_t t = 0;
-        for (; t + kTokens <= task.n_token; t += kTokens) tile<F, 1, kTokens>(task, row, t);
-        for (; t < task.n_token; ++t) tile<F, 1, 1>(task, row, t);
-    }
+    if (task.n_token == 1) return few_tokens<F, 1>(task);
+    if (task.n_token == 2) return few_tokens<F, 2>(task);
+    for (int64_t row = task.row_begin; row < task.row_end; row += kRows)
+        for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
+            many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
 }
 
 }  // namespace

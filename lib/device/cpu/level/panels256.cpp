@@ -7,172 +7,154 @@ namespace {
 
 using namespace hearth::cpu;
 
-// Integer scales and minima of the two groups of 16 in 32 elements (equal where groups have 32).
-struct Scales {
-    Ints scale[2], min[2];
+// What the formats share: value = step * scale * (code - zero) - min_step * min. A format gives step(w, v), min_step(w, v) where
+// it has one, and rows(w, j): integer scales and minima as rows16() has them, of the two groups of 16 in 32 elements.
+struct Rows {
+    Ints scale[2], min[2];  // equal where groups have 32
 };
 
-// A format F gives, for the kLanes rows of register v and the 32 elements j: scales(w, j, v), codes(w, j, g, v) of elements
-// 32j+4g..32j+4g+3, step(w, v), and min_step(w, v) where it has one:
-// value = step * scale * (code - kZero) - min_step * min. kFlush steps of codes fit 16 bits; 0 = signed bytes.
-template <class F>
+template <class F, int group, int zero, int flush, bool has_min, int period, int period_file, int planes = 1>
 struct SuperBlock {
     using Act = Q8SuperBlock;
-    static constexpr int kElements = 256, kBytes = F::kBytes;
-    static constexpr int kOffset = F::kFlush == 0 ? kSignedOffset : F::kZero;
+    static constexpr int kElements = 256, kGroup = group, kFlush = flush, kPlanes = planes, kPeriod = period, kPeriodFile = period_file;
+    static constexpr bool kScaled = true;
+
+    static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
+        for (int v = 0; v < kVectors; ++v) {
+            s.d[v] = F::step(w, v);
+            if constexpr (has_min) s.m[v] = F::min_step(w, v);
+        }
+        unrolled<8>([&](auto j) HEARTH_INLINE {
+            constexpr int kJ = decltype(j)::value;
+            const Rows r = F::rows(w, kJ);
+            unrolled<kVectors>([&](auto v) HEARTH_INLINE {
+                constexpr int kV = decltype(v)::value;
+                Ints first = words<kV>(r.scale[0]), second = group == 16 ? words<kV>(r.scale[1]) : first;
+                s.factor[32 / group * kJ][kV] = factor_of(first);
+                if (group == 16) s.factor[32 / group * kJ + 32 / group - 1][kV] = factor_of(second);
+                if (has_min) first = words_of<kV>(r.min[0]), second = group == 16 ? words_of<kV>(r.min[1]) : first;
+                s.pair[kJ][kV] = group == 16 ? pair(first, second) : first;
+            });
+        });
+    }
+    template <int v>
+    static HEARTH_INLINE inline Ints words(Ints rows) { return has_min ? words_of<v>(rows) : signed_words_of<v>(rows); }
 
     template <int n_token>
-    static HEARTH_INLINE inline void block(const uint8_t* w, const Act* const* act, int64_t b, Floats (*acc)[kVectors]) {
-        Ints total[n_token][kVectors] = {}, minimum[n_token][kVectors] = {};
-        unrolled<8>([&](auto j) HEARTH_INLINE { group<n_token, decltype(j)::value>(w, act, b, total, minimum); });
-        for (int v = 0; v < kVectors; ++v) {
-            const Floats d = F::step(w, v);
-            Floats m{};
-            if constexpr (F::kHasMin) m = F::min_step(w, v);
-            for (int t = 0; t < n_token; ++t) {
-                acc[t][v] = fma(to_floats(total[t][v]), d * act[t][b].d, acc[t][v]);
-                if (F::kHasMin) acc[t][v] = fma(to_floats(minimum[t][v]), m * -act[t][b].d, acc[t][v]);
-            }
-        }
-    }
-
-    // Elements 32j..32j+31; j is a constant, so that shifts are immediate. Not inlined: eight of them in one function make
-    // the compiler spill. The order (codes, tokens, registers) keeps partial sums in registers and shares each broadcast.
-    template <int n_token, int j>
-    static __attribute__((noinline)) void group(const uint8_t* w, const Act* const* act, int64_t b, Ints (*total)[kVectors],
-                                                Ints (*minimum)[kVectors]) {
-        constexpr int kRun = F::kFlush == 0 ? 4 : F::kFlush;
-        Scales s[kVectors];
-        for (int v = 0; v < kVectors; ++v) s[v] = F::scales(w, j, v);
-        for (int first = 0; first < 8; first += kRun) {
-            Ints partial[n_token][kVectors] = {}, factor[kVectors];
-            for (int v = 0; v < kVectors; ++v) factor[v] = spread(s[v].scale[first / 4]);
-            for (int g = first; g < first + kRun; ++g) {
-                Ints c[kVectors];
-                for (int v = 0; v < kVectors; ++v) c[v] = F::codes(w, j, g, v);
-                for (int t = 0; t < n_token; ++t) {
-                    const Ints q = splat4(act[t][b].q + 32 * j + 4 * g);
-                    for (int v = 0; v < kVectors; ++v) {
-                        if constexpr (F::kFlush == 0)
-                            partial[t][v] = dot_signed(partial[t][v], c[v], q, factor[v]);
-                        else
-                            partial[t][v] = dot_step(partial[t][v], c[v], q);
-                    }
-                }
-            }
-            for (int t = 0; t < n_token; ++t)
-                for (int v = 0; v < kVectors; ++v)
-                    total[t][v] += F::kFlush == 0 ? partial[t][v] : finish(partial[t][v], factor[v]);
-        }
-        if constexpr (kOffset == 0 && !F::kHasMin) return;
-        for (int v = 0; v < kVectors; ++v) {
-            const Ints zero = pair(s[v].scale[0], s[v].scale[1]), min = pair(s[v].min[0], s[v].min[1]);
-            for (int t = 0; t < n_token; ++t) {
-                const Ints sums = splat4(act[t][b].sum + 2 * j);
-                if (kOffset != 0) total[t][v] -= kOffset * pair_dot(zero, sums);
-                if (F::kHasMin) minimum[t][v] += pair_dot(min, sums);
+    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors], Floats (*acc)[kVectors]) {
+        for (int t = 0; t < n_token; ++t) {
+            const Act& x = *act[t];
+            Ints sums[kVectors] = {};
+            for (int j = 0; j < 8; ++j)
+                for (int v = 0; v < kVectors; ++v) sums[v] += pair_dot(s.pair[j][v], splat4(x.sum + 2 * j));
+            for (int v = 0; v < kVectors; ++v) {
+                acc[t][v] = fma(to_floats(has_min ? total[t][v] : total[t][v] - zero * sums[v]), s.d[v] * x.d, acc[t][v]);
+                if (has_min) acc[t][v] = fma(to_floats(sums[v]), s.m[v] * -x.d, acc[t][v]);
             }
         }
     }
 };
 
-HEARTH_INLINE inline Floats half_at(const uint8_t* w, int offset, int v) { return halves(w + offset * kRows + 2 * v * kLanes); }
-HEARTH_INLINE inline Ints codes_at(const uint8_t* w, int offset, int g, int v) { return loadi(w + offset * kRows + g * kStep + v * kVector); }
-HEARTH_INLINE inline Ints byte_at(const uint8_t* w, int offset, int v) { return load_bytes(w + offset * kRows + v * kLanes); }
-
 // The 8 scales and minima of 6 bits that Q4_K and Q5_K keep in 12 bytes a row, from byte 4 on.
-HEARTH_INLINE inline Scales scales6(const uint8_t* w, int j, int v) {
+HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
     if (j < 4) {
-        const Ints s = byte_at(w, 4 + j, v) & 63, m = byte_at(w, 8 + j, v) & 63;
+        const Ints s = bits(bytes_at(w, 4 + j), 0, 63), m = bits(bytes_at(w, 8 + j), 0, 63);
         return {{s, s}, {m, m}};
     }
-    const Ints both = byte_at(w, 8 + j, v);
-    const Ints s = (both & 15) | ((byte_at(w, j, v) >> 6) << 4), m = (both >> 4) | ((byte_at(w, 4 + j, v) >> 6) << 4);
+    const Ints both = bytes_at(w, 8 + j);
+    const Ints s = bits(both, 0, 15) | bits(bytes_at(w, j), 2, 0x30), m = bits(both, 4, 15) | bits(bytes_at(w, 4 + j), 2, 0x30);
     return {{s, s}, {m, m}};
 }
 
-struct Q4_K {
-    static constexpr int kBytes = 144, kZero = 0, kFlush = 8;
-    static constexpr bool kHasMin = true;
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) { return scales6(w, j, v); }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        return bits(codes_at(w, 16, j / 2 * 8 + g, v), j % 2 * 4, 15);
+struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
+    static constexpr int kBytes = 144;
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        return bits(codes_at(w, 16, g, v), J::value * 4, 15);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
-struct Q5_K {
-    static constexpr int kBytes = 176, kZero = 0, kFlush = 4;
-    static constexpr bool kHasMin = true;
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) { return scales6(w, j, v); }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        return bits(codes_at(w, 48, j / 2 * 8 + g, v), j % 2 * 4, 15) | raise(bits(codes_at(w, 16, g, v), j, 1), 4);
+// Five planes of 32 bytes: bits 0-4 of byte p are group p, the rest is pieces of groups 5 to 7 (see layout.cpp).
+struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
+    static constexpr int kBytes = 176;
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        constexpr int j = J::value;
+        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 16, p * 8 + g, v); };
+        if constexpr (j < 5) return bits(plane(j), 0, 31);
+        if constexpr (j < 7) return bits(plane(j - 5), 5, 7) | bits(plane(j - 2), 2, 24);
+        return bits(plane(2), 5, 7) | bits(plane(3), 4, 8) | bits(plane(4), 3, 16);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
-struct Q6_K {
-    static constexpr int kBytes = 210, kZero = 32, kFlush = 2;
-    static constexpr bool kHasMin = false;
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) {
-        const uint8_t* at = w + (192 + 2 * j) * kRows + v * kLanes;
-        return {{load_signed_bytes(at), load_signed_bytes(at + kRows)}, {}};
-    }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        const Ints low = bits(codes_at(w, 0, j / 4 * 16 + j % 2 * 8 + g, v), j / 2 % 2 * 4, 15);
-        return low | raise(bits(codes_at(w, 128, j / 4 * 8 + g, v), j % 4 * 2, 3), 4);
+// Twice three planes of 32 bytes: bits 0-5 of byte p are group p, bits 6-7 a third of group 3.
+struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
+    static constexpr int kBytes = 210;
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 192 + 2 * j), bytes_at(w, 193 + 2 * j)}, {}}; }
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
+        if constexpr (J::value < 3) return bits(plane(J::value), 0, 63);
+        return bits(plane(0), 6, 3) | bits(plane(1), 4, 12) | bits(plane(2), 2, 48);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 208, v); }
 };
-struct Q2_K {
-    static constexpr int kBytes = 84, kZero = 0, kFlush = 4;
-    static constexpr bool kHasMin = true;
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) {
-        const Ints a = byte_at(w, 2 * j, v), b = byte_at(w, 2 * j + 1, v);
-        return {{a & 15, b & 15}, {a >> 4, b >> 4}};
+struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
+    static constexpr int kBytes = 84;
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
+        const Ints a = bytes_at(w, 2 * j), b = bytes_at(w, 2 * j + 1);
+        return {{bits(a, 0, 15), bits(b, 0, 15)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        return bits(codes_at(w, 16, j / 4 * 8 + g, v), j % 4 * 2, 3);
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        return bits(codes_at(w, 16, g, v), J::value * 2, 3);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 80, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 82, v); }
 };
-struct Q3_K {
-    static constexpr int kBytes = 110, kZero = 4, kFlush = 4;
-    static constexpr bool kHasMin = false;
-    static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g, int v) {
-        const Ints low = (byte_at(w, 96 + g % 8, v) >> (g / 8 * 4)) & 15, high = (byte_at(w, 104 + g % 4, v) >> (g / 4 * 2)) & 3;
-        return (low | (high << 4)) - 32;
+// Three planes of 32 bytes: bits 0-2 and 3-5 of byte p are groups 2p and 2p+1, bits 6-7 pieces of groups 6 and 7.
+struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
+    static constexpr int kBytes = 110;
+    static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
+        return minus32(bits(bytes_at(w, 96 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 104 + g % 4), g / 4 * 2, 3) << 4));
     }
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) { return {{scale(w, 2 * j, v), scale(w, 2 * j + 1, v)}, {}}; }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        return bits(codes_at(w, 32, j / 4 * 8 + g, v), j % 4 * 2, 3) | raise(bits(codes_at(w, 0, g, v), j, 1), 2);
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        constexpr int j = J::value;
+        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
+        if constexpr (j < 6) return bits(plane(j / 2), j % 2 * 3, 7);
+        if constexpr (j == 6) return bits(plane(0), 6, 3) | bits(plane(1), 4, 4);
+        return bits(plane(1), 7, 1) | bits(plane(2), 5, 6);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 108, v); }
 };
-struct IQ4_XS {
-    static constexpr int kBytes = 136, kZero = 0, kFlush = 0;
-    static constexpr bool kHasMin = false;
-    static HEARTH_INLINE inline Scales scales(const uint8_t* w, int j, int v) {
-        const Ints high = load_words(w + 2 * kRows + 2 * v * kLanes) >> (2 * j), low = byte_at(w, 4 + j / 2, v) >> (j % 2 * 4);
-        const Ints s = ((low & 15) | ((high & 3) << 4)) - 32;
+struct IQ4_XS : SuperBlock<IQ4_XS, 32, 128, 8, false, 1, 16, kSignedPlanes> {
+    static constexpr int kBytes = 136;
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
+        const Ints high = bits(bytes_at(w, 2 + j / 4), j % 4 * 2, 3), low = bits(bytes_at(w, 4 + j / 2), j % 2 * 4, 15);
+        const Ints s = minus32(low | (high << 4));
         return {{s, s}, {}};
     }
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, int j, int g, int v) {
-        static constexpr int8_t kTable[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-        return lookup(kTable, bits(codes_at(w, 8, j * 4 + g % 4, v), g / 4 * 4, 15));
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        return iq4_plane<P::value>(bits(codes_at(w, 8, g % 4, v), g / 4 * 4, 15));
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q2_K] = {matmul<SuperBlock<Q2_K>>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q3_K] = {matmul<SuperBlock<Q3_K>>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q4_K] = {matmul<SuperBlock<Q4_K>>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q5_K] = {matmul<SuperBlock<Q5_K>>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q6_K] = {matmul<SuperBlock<Q6_K>>, Act::q8x256};
-    table.format[HEARTH_FORMAT_IQ4_XS] = {matmul<SuperBlock<IQ4_XS>>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q2_K] = {matmul<Q2_K>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q3_K] = {matmul<Q3_K>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q4_K] = {matmul<Q4_K>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q5_K] = {matmul<Q5_K>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q6_K] = {matmul<Q6_K>, Act::q8x256};
+    table.format[HEARTH_FORMAT_IQ4_XS] = {matmul<IQ4_XS>, Act::q8x256};
     return table;
 }
 

@@ -7,127 +7,92 @@ namespace {
 
 using namespace hearth::cpu;
 
-// A format F gives, for the kLanes rows of register v: codes(w, g, v) of elements 4g..4g+3, step(w, v), and min_step(w, v)
-// where it has one (value = step * (code - kZero) + min_step). kFlush steps of codes fit 16 bits; 0 = signed bytes.
-template <class F>
+// What the formats share: no integer scales; value = step * (code - kZero) + min_step. A format gives step(w, v), and
+// min_step(w, v) where it has one.
+template <class F, int zero, int flush, bool has_min = false, int planes = 1>
 struct Block {
     using Act = Q8Block;
-    static constexpr int kElements = 32, kBytes = F::kBytes;
+    static constexpr int kElements = 32, kGroup = 32, kFlush = flush, kPlanes = planes, kPeriod = 1, kPeriodFile = 0;
+    static constexpr bool kScaled = false;
 
-    template <int n_token>
-    static inline void block(const uint8_t* w, const Act* const* act, int64_t b, Floats (*acc)[kVectors]) {
-        Ints total[n_token][kVectors] = {};
-        if constexpr (F::kFlush == 0)
-            add_signed<n_token>(w, act, b, total);
-        else
-            add_unsigned<n_token>(w, act, b, total);
+    static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
-            const Floats d = F::step(w, v);
-            Floats m{};
-            if constexpr (F::kHasMin) m = F::min_step(w, v);
-            for (int t = 0; t < n_token; ++t) {
-                const Act& x = act[t][b];
-                const int zero = (F::kFlush == 0 ? kSignedOffset : F::kZero) * x.sum;
-                acc[t][v] = fma(to_floats(total[t][v] - zero), d * x.d, acc[t][v]);
-                if (F::kHasMin) acc[t][v] = fma(m, splat(x.d * static_cast<float>(x.sum)), acc[t][v]);
-            }
+            s.d[v] = F::step(w, v);
+            if constexpr (has_min) s.m[v] = F::min_step(w, v);
         }
     }
-
-    // The order (codes, tokens, registers) keeps codes and partial sums in registers and shares each broadcast.
     template <int n_token>
-    static inline void add_unsigned(const uint8_t* w, const Act* const* act, int64_t b, Ints (*total)[kVectors]) {
-        for (int first = 0; first < 8; first += F::kFlush) {
-            Ints partial[n_token][kVectors] = {};
-            for (int g = first; g < first + F::kFlush; ++g) {
-                Ints c[kVectors];
-                for (int v = 0; v < kVectors; ++v) c[v] = F::codes(w, g, v);
-                for (int t = 0; t < n_token; ++t) {
-                    const Ints q = splat4(act[t][b].q + 4 * g);
-                    for (int v = 0; v < kVectors; ++v) partial[t][v] = dot_step(partial[t][v], c[v], q);
-                }
-            }
-            for (int t = 0; t < n_token; ++t)
-                for (int v = 0; v < kVectors; ++v) total[t][v] += finish(partial[t][v]);
-        }
-    }
-
-    template <int n_token>
-    static inline void add_signed(const uint8_t* w, const Act* const* act, int64_t b, Ints (*total)[kVectors]) {
-        const Ints one = spread(Ints{} + 1);
-        for (int g = 0; g < 8; ++g) {
-            Ints c[kVectors];
-            for (int v = 0; v < kVectors; ++v) c[v] = F::codes(w, g, v);
-            for (int t = 0; t < n_token; ++t) {
-                const Ints q = splat4(act[t][b].q + 4 * g);
-                for (int v = 0; v < kVectors; ++v) total[t][v] = dot_signed(total[t][v], c[v], q, one);
+    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors], Floats (*acc)[kVectors]) {
+        for (int t = 0; t < n_token; ++t) {
+            const Act& x = *act[t];
+            for (int v = 0; v < kVectors; ++v) {
+                acc[t][v] = fma(to_floats(total[t][v] - zero * x.sum), s.d[v] * x.d, acc[t][v]);
+                if (has_min) acc[t][v] = fma(s.m[v], splat(x.d * static_cast<float>(x.sum)), acc[t][v]);
             }
         }
     }
 };
 
-inline Ints nibbles(const uint8_t* codes, int g, int v) {  // low nibbles: g = 0..3, high ones: g = 4..7
+HEARTH_INLINE inline Ints nibbles(const uint8_t* codes, int g, int v) {  // low nibbles: g = 0..3, high ones: g = 4..7
     return bits(loadi(codes + g % 4 * kStep + v * kVector), g / 4 * 4, 15);
 }
-inline Ints fifth_bits(const uint8_t* words, int g, int v) {  // words: [16] of 32 bits, bit i of element i
+HEARTH_INLINE inline Ints fifth_bits(const uint8_t* words, int g, int v) {  // words: [16], bit g of byte k of element 4g+k
     const Words all = reinterpret_cast<Words>(loadi(words + v * kVector));
-    return spread_bits(reinterpret_cast<Ints>(all >> (4 * g)) & 15, 4);
+    return reinterpret_cast<Ints>(g < 4 ? all << (4 - g) : all >> (g - 4)) & 0x10101010;
 }
-inline Floats half_at(const uint8_t* w, int offset, int v) { return halves(w + offset * kRows + 2 * v * kLanes); }
 
-struct Q4_0 {
-    static constexpr int kBytes = 18, kZero = 8, kFlush = 8;
-    static constexpr bool kHasMin = false;
-    static inline Ints codes(const uint8_t* w, int g, int v) { return nibbles(w + 2 * kRows, g, v); }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+struct Q4_0 : Block<Q4_0, 8, 8> {
+    static constexpr int kBytes = 18;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return nibbles(w + 2 * kRows, g, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct Q4_1 {
-    static constexpr int kBytes = 20, kZero = 0, kFlush = 8;
-    static constexpr bool kHasMin = true;
-    static inline Ints codes(const uint8_t* w, int g, int v) { return nibbles(w + 4 * kRows, g, v); }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
-    static inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
+struct Q4_1 : Block<Q4_1, 0, 8, true> {
+    static constexpr int kBytes = 20;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return nibbles(w + 4 * kRows, g, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
-struct Q5_0 {
-    static constexpr int kBytes = 22, kZero = 16, kFlush = 4;
-    static constexpr bool kHasMin = false;
-    static inline Ints codes(const uint8_t* w, int g, int v) {
+struct Q5_0 : Block<Q5_0, 16, 4> {
+    static constexpr int kBytes = 22;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
         return nibbles(w + 6 * kRows, g, v) | fifth_bits(w + 2 * kRows, g, v);
     }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct Q5_1 {
-    static constexpr int kBytes = 24, kZero = 0, kFlush = 4;
-    static constexpr bool kHasMin = true;
-    static inline Ints codes(const uint8_t* w, int g, int v) {
+struct Q5_1 : Block<Q5_1, 0, 4, true> {
+    static constexpr int kBytes = 24;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
         return nibbles(w + 8 * kRows, g, v) | fifth_bits(w + 4 * kRows, g, v);
     }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
-    static inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
-struct Q8_0 {
-    static constexpr int kBytes = 34, kZero = 0, kFlush = 0;
-    static constexpr bool kHasMin = false;
-    static inline Ints codes(const uint8_t* w, int g, int v) { return loadi(w + 2 * kRows + g * kStep + v * kVector); }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+struct Q8_0 : Block<Q8_0, 128, 8, false, kSignedPlanes> {
+    static constexpr int kBytes = 34;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return signed_plane<P::value>(codes_at(w, 2, g, v)); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct IQ4_NL {
-    static constexpr int kBytes = 18, kZero = 0, kFlush = 0;
-    static constexpr bool kHasMin = false;
-    static inline Ints codes(const uint8_t* w, int g, int v) {
-        static constexpr int8_t kTable[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-        return lookup(kTable, nibbles(w + 2 * kRows, g, v));
+struct IQ4_NL : Block<IQ4_NL, 128, 8, false, kSignedPlanes> {
+    static constexpr int kBytes = 18;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+        return iq4_plane<P::value>(nibbles(w + 2 * kRows, g, v));
     }
-    static inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct MXFP4 {
-    static constexpr int kBytes = 17, kZero = 12, kFlush = 4;
-    static constexpr bool kHasMin = false;
-    static inline Ints codes(const uint8_t* w, int g, int v) {  // the doubled values plus 12
+struct MXFP4 : Block<MXFP4, 12, 4> {
+    static constexpr int kBytes = 17;
+    template <class J, class P>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {  // the doubled values plus 12
         static constexpr int8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
         return lookup(kTable, nibbles(w + kRows, g, v));
     }
-    static inline Floats step(const uint8_t* w, int v) {  // 2^(e - 128); the two smallest are subnormal
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) {  // 2^(e - 128); the two smallest are subnormal
         const Ints e = load_bytes(w + v * kLanes);
         return bits_to_floats(e < 2 ? (Ints{} + 0x00200000) << e : (e - 1) << 23);
     }
@@ -135,13 +100,13 @@ struct MXFP4 {
 
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q4_0] = {matmul<Block<Q4_0>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q4_1] = {matmul<Block<Q4_1>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q5_0] = {matmul<Block<Q5_0>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q5_1] = {matmul<Block<Q5_1>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q8_0] = {matmul<Block<Q8_0>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_IQ4_NL] = {matmul<Block<IQ4_NL>>, Act::q8x32};
-    table.format[HEARTH_FORMAT_MXFP4] = {matmul<Block<MXFP4>>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q4_0] = {matmul<Q4_0>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q4_1] = {matmul<Q4_1>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q5_0] = {matmul<Q5_0>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q5_1] = {matmul<Q5_1>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q8_0] = {matmul<Q8_0>, Act::q8x32};
+    table.format[HEARTH_FORMAT_IQ4_NL] = {matmul<IQ4_NL>, Act::q8x32};
+    table.format[HEARTH_FORMAT_MXFP4] = {matmul<MXFP4>, Act::q8x32};
     return table;
 }
 
