@@ -22,13 +22,14 @@ constexpr std::string_view kPluginNames[] = {"cuda", "onednn"};
 // Does it take a plan to honour this? On the CPU alone, where layers and caches are is settled.
 bool needs_plan(const DeviceSpec& spec, const std::vector<DeviceRef>& devices) {
     const bool host = devices.size() == 1 && (devices[0].backend == "cpu" || devices[0].backend == "ref");
-    if (spec.deterministic || spec.has_reserve) return true;
+    if (spec.has_reserve) return true;
     if (host) return false;
     DeviceSpec plain;
     plain.automatic = spec.automatic;
     plain.devices = spec.devices;
     plain.n_layer = spec.automatic ? spec.n_layer : DeviceSpec::kAllLayers;
     plain.strict = spec.strict;
+    plain.deterministic = spec.deterministic;
     return !(plain == spec);
 }
 
@@ -106,7 +107,7 @@ Result<std::vector<DeviceRef>> Runtime::resolve(const DeviceSpec& spec) {
     if (!found.empty() && !spec.shares.empty() && spec.shares.size() != found.size())
         return fail(Code::placement, "shares has {} numbers for the {} devices of auto", spec.shares.size(), found.size());
     if (!found.empty()) return found;
-    if (spec.n_layer > 0 || spec.n_layer == DeviceSpec::kAllLayers) {
+    if (spec.n_layer > 0 || spec.n_layer == DeviceSpec::kAllLayers || (spec.strict && spec.n_layer != 0)) {
         std::lock_guard lock(devices_mutex_);
         std::string why;
         for (const PluginFile& file : plugins_.files())

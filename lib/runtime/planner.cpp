@@ -153,7 +153,9 @@ Result<Placement> choose_placement(const Model& model, const DeviceSpec& spec, c
     if (n < 0) {
         HEARTH_TRY(n, largest_layers(model, spec, options));
     }
-    return spread(model, spec, devices, shares, n);
+    Placement placement = spread(model, spec, devices, shares, n);
+    HEARTH_CHECK(check_strict(model, spec, placement));
+    return placement;
 }
 
 }  // namespace hearth

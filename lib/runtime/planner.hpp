@@ -12,4 +12,7 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
 // The most layers on the devices of the spec that fit, at most the model's and one for the output.
 Result<int32_t> largest_layers(const Model& model, const DeviceSpec& spec, const ContextOptions& options);
 
+// Refuses a placement that deviates from a strict spec, or whose results depend on the split of a deterministic one.
+Status check_strict(const Model& model, const DeviceSpec& spec, const Placement& placement);
+
 }  // namespace hearth

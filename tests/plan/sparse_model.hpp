@@ -1,9 +1,10 @@
-// Whole models of any size whose weights are a hole in the file: zeros that take no disk, and as much memory as others once loaded.
+// Whole models of any size. Weights are a hole in the file, zeros that take no disk and as much memory as others once loaded, or random.
 #pragma once
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct SparseModel {
     int64_t n_layer = 8, n_embd = 1024, n_ff = 2816, n_head = 16, n_head_kv = 4, head_width = 64, n_vocab = 8192;
     int64_t n_expert = 0, window = 0, state_every = 0;  // state_every: that many layers in each group but its last keep a state
 
+    bool random = false;  // no hole: weights in F32 that keep the size of what they multiply
+
     // Writes the file; its path. The caller removes it.
     std::string write() const;
 
@@ -30,7 +33,7 @@ struct SparseModel {
 inline void SparseModel::add(GgufContent* content, const std::string& tensor, const std::vector<int64_t>& shape) const {
     TensorInfo info;
     info.name = tensor;
-    info.format = shape.size() > 1 && shape.back() >= 32 ? format : Format::F32;
+    info.format = !random && shape.size() > 1 && shape.back() >= 32 ? format : Format::F32;
     info.n_dim = static_cast<int32_t>(shape.size());
     for (std::size_t i = 0; i < shape.size(); ++i) info.shape[i] = shape[i];
     content->tensors.push_back(info);
@@ -96,9 +99,17 @@ inline std::string SparseModel::write() const {
     const int file = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
     off_t size = 0;
     static constexpr char kHole[1] = {};  // stands for as many zeros as it is said to have
+    Random numbers(seed());
+    const auto data = [&](const TensorInfo& tensor, const ByteSink& out) -> Status {
+        if (!random) return out(kHole, tensor.bytes);
+        const auto n = static_cast<std::size_t>(tensor.n_row() * tensor.row_width());
+        std::vector<float> values = numbers.normals(n, tensor.n_dim == 1 ? 0.1f : 1 / std::sqrt(static_cast<float>(tensor.row_width())));
+        if (tensor.n_dim == 1)
+            for (float& v : values) v += 1;  // of a norm
+        return out(values.data(), 4 * n);
+    };
     const Status written = write_gguf(
-        content, [](const TensorInfo& tensor, const ByteSink& out) -> Status { return out(kHole, tensor.bytes); },
-        [&](const void* src, std::size_t n) -> Status {
+        content, data, [&](const void* src, std::size_t n) -> Status {
             if (src != kHole && pwrite(file, src, n, size) != static_cast<ssize_t>(n)) return fail(Code::io, "{}: cannot write", path);
             size += static_cast<off_t>(n);
             return {};

@@ -63,6 +63,24 @@ class Simulated(unittest.TestCase):
             told("sim:32KiB,layers=all")
 
 
+    def test_a_plan_says_before_the_load_what_is_where_and_whether_it_fits(self):
+        with hearth.Runtime(1) as runtime:
+            context = {"n_ctx": 64, "n_batch": 16}
+            plan = hearth.Model.plan(runtime, support.tiny_model(), "sim:2x4MiB,layers=2", context)
+            self.assertTrue(plan["fits"])
+            self.assertEqual([(d["device"], d["n_layer"], d["fits"]) for d in plan["devices"]], [("cpu", 1, True), ("sim:0", 1, True), ("sim:1", 1, True)])
+            self.assertEqual(plan["total_bytes"], sum(d["total_bytes"] for d in plan["devices"]))
+            self.assertEqual(runtime.memory()[1], 0)  # nothing was loaded
+            model = hearth.Model(runtime, support.tiny_model(), "sim:2x4MiB,layers=2")
+            self.assertEqual([d["weight_bytes"] for d in plan["devices"]], [d["weight_bytes"] for d in model.placement()])
+            with hearth.Context(model, **context):
+                self.assertEqual(runtime.memory()[0], plan["devices"][0]["total_bytes"])
+            tight = hearth.Model.plan(runtime, support.tiny_model(), "sim:32KiB,layers=all", context)
+            self.assertFalse(tight["fits"])
+            self.assertLess(tight["n_layer_fits"], 3)
+            with self.assertRaisesRegex(hearth.HearthError, "unknown device"):
+                hearth.Model.plan(runtime, support.tiny_model(), "smi:0")
+
     def test_an_unused_model_gives_way_and_comes_back(self):
         with hearth.Runtime(1, unload_unused=True) as runtime:
             one, other = (hearth.Model(runtime, support.tiny_model(), "sim:4MiB") for _ in range(2))

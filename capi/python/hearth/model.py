@@ -97,14 +97,10 @@ class Model(Handle):
 
     def __init__(self, runtime, path, device=None, use_mmap=False, vocab_only=False, progress=None, context=None):
         super().__init__()
-        name = os.fsencode(path)
-        source = make(_abi.hearth_source, path=name, path_size=len(name), use_mmap=_abi.HEARTH_ON if use_mmap else 0)
-        params = make(_abi.hearth_model_params, vocab_only=_abi.HEARTH_ON if vocab_only else 0)
-        if device:
-            spec = text_bytes(device)
-            params.device, params.device_size = spec, len(spec)
-        wanted = context_params(**context) if context else None
-        if wanted:
+        source, params, wanted, _keep = load_params(path, device, context)
+        source.use_mmap = _abi.HEARTH_ON if use_mmap else 0
+        params.vocab_only = _abi.HEARTH_ON if vocab_only else 0
+        if context:
             params.context = ctypes.pointer(wanted)
         raised = []
 
@@ -138,10 +134,23 @@ class Model(Handle):
 
     def placement(self):
         """Where the weights really are: a list of dicts, one per device."""
-        out, n = (_abi.hearth_device_plan * 65)(), ctypes.c_size_t()
-        out[0].struct_size = ctypes.sizeof(_abi.hearth_device_plan)
-        check(lib.hearth_model_placement(self.handle, out, len(out), ctypes.byref(n)))
-        return [struct_dict(out[i]) for i in range(min(n.value, len(out)))]
+        return device_plans(lambda *out: lib.hearth_model_placement(self.handle, *out))
+
+    @staticmethod
+    def plan(runtime, path, device=None, context=None):
+        """What loading a model and creating a context will take, from the file's header alone, as a dict: fits, weight_bytes, cache_bytes,
+        activation_bytes, scratch_bytes, output_bytes, total_bytes, available_bytes, reserve_bytes, n_ctx_fits, n_layer_fits, and devices,
+        a list of the same by device. device: a device spec; context: a dict of what Context will get."""
+        source, params, wanted, _keep = load_params(path, device, context)
+        info = make(_abi.hearth_plan_info)
+        arguments = (runtime.handle, ctypes.byref(source), ctypes.byref(params), ctypes.byref(wanted))
+        check(lib.hearth_plan_make(*arguments, ctypes.byref(info)))
+        found = struct_dict(info)
+        found["devices"] = device_plans(lambda *out: lib.hearth_plan_devices(*arguments, *out))
+        found["n_layer_fits"] = found["devices"][0]["n_layer_fits"]
+        for each in [found, *found["devices"]]:
+            each["fits"] = bool(each["fits"])
+        return found
 
     def vocab(self):
         """A dict: n_token, bos, eos, eot, unk, pad, newline (-1 = none), add_bos, add_eos, kind, pre_tokenizer."""
@@ -195,6 +204,22 @@ class Model(Handle):
         source = text_bytes(template) if template else None
         data = text_bytes(context_json)
         return two_calls(lib.hearth_chat_render, self.handle, source, len(source or b""), data, len(data)).decode("utf-8", "replace")
+
+
+def load_params(path, device, context):
+    """(hearth_source, hearth_model_params, hearth_context_params, what they point to)"""
+    name, spec = os.fsencode(path), text_bytes(device or "auto")
+    source = make(_abi.hearth_source, path=name, path_size=len(name))
+    params = make(_abi.hearth_model_params, device=spec, device_size=len(spec))
+    return source, params, context_params(**(context or {})), (name, spec)
+
+
+def device_plans(call):
+    """What hearth_plan_devices or hearth_model_placement, called with (out, cap, n), writes: a list of dicts, one per device."""
+    out, n = (_abi.hearth_device_plan * 65)(), ctypes.c_size_t()
+    out[0].struct_size = ctypes.sizeof(_abi.hearth_device_plan)
+    check(call(out, len(out), ctypes.byref(n)))
+    return [struct_dict(out[i]) for i in range(min(n.value, len(out)))]
 
 
 def context_params(n_ctx=0, type_k=None, type_v=None, **fields):
