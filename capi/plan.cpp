@@ -49,6 +49,10 @@ hearth_device_plan device_info(const DevicePlan& d, const PlanReport& plan) {
     info.total_bytes = d.total();
     info.available_bytes = d.available_bytes;
     info.reserve_bytes = d.reserve_bytes;
+    info.token_bytes = d.token_bytes;
+    info.declared_rate = d.declared_rate;
+    info.achieved_rate = d.achieved_rate;
+    info.is_slow = d.slow;
     return info;
 }
 

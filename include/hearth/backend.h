@@ -212,6 +212,7 @@ typedef struct hearth_backend_device {
     char name[96], id[64];               /* "AMD EPYC ...", stable id */
     uint64_t total_bytes, free_bytes;    /* 0 = unknown */
     char detail[128];                    /* "level v3" */
+    uint64_t bytes_per_second;           /* at which its memory can be read; 0 = unknown, and then its pace is not judged */
 } hearth_backend_device;
 
 typedef struct hearth_layout {

@@ -271,7 +271,7 @@ HEARTH_API hearth_status hearth_plan_make(hearth_runtime *runtime, const hearth_
                                           const hearth_model_params *model_params, const hearth_context_params *context_params,
                                           hearth_plan_info *out);
 
-/* One device of a plan, or of a loaded model (then the weights are what lies there, and the rest is 0). */
+/* One device of a plan, or of a loaded model (then the weights are what lies there, and the rest of the bytes is 0). */
 typedef struct hearth_device_plan {
     uint32_t struct_size;
     uint32_t fits;        /* 1: total_bytes <= available_bytes - reserve_bytes (or that is unknown) */
@@ -282,6 +282,11 @@ typedef struct hearth_device_plan {
     uint64_t weight_bytes, cache_bytes, activation_bytes, scratch_bytes;
     uint64_t host_bytes; /* host: logits, and what travels between devices */
     uint64_t total_bytes, available_bytes, reserve_bytes;
+    uint64_t token_bytes;   /* of the weights, what the step of one token reads here */
+    uint64_t declared_rate; /* bytes per second that the backend declares for this memory, 0 = unknown */
+    uint64_t achieved_rate; /* of a loaded model: that of the last steps of one token, weights and cache; 0 = none yet */
+    uint32_t is_slow;       /* 1: achieved_rate is far below declared_rate; the log has said so */
+    uint32_t reserved;
 } hearth_device_plan;
 /* The same plan device by device: *n is their number; the first cap are written (out[0].struct_size is that of all). [F] */
 HEARTH_API hearth_status hearth_plan_devices(hearth_runtime *runtime, const hearth_source *source,

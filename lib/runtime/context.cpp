@@ -132,6 +132,9 @@ Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, con
         context->comm_ = std::make_unique<SharedMemoryComm>(ranks, reinterpret_cast<float*>(context->staging_.data()), sum_bytes / 4);
     }
     HEARTH_CHECK(context->compile());
+    std::vector<uint64_t> cache_bytes;
+    for (const DeviceBytes& bytes : context->bytes_.devices) cache_bytes.push_back(bytes.cache_bytes);
+    context->pace_ = std::make_unique<Pace>(context->model_.get(), std::move(cache_bytes));
     return context;
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/cache.hpp"
 #include "runtime/comm.hpp"
 #include "runtime/model.hpp"
+#include "runtime/pace.hpp"
 #include "runtime/pipeline.hpp"
 
 namespace hearth {
@@ -118,6 +119,7 @@ class Context {
     HostMemory staging_;           // the largest transfer between two devices, or a sum over ranks
     std::unique_ptr<SharedMemoryComm> comm_;  // where layers are spread over ranks
     int32_t n_output_ = 0;
+    std::unique_ptr<Pace> pace_;
 
     // The step under way.
     bool suspended_ = false;

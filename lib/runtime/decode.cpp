@@ -190,11 +190,13 @@ Status Context::add_up(const Collective& collective, const hearth_run_args& args
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
         note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault);
+        pace_->lap(ranks[r]);
     }
     for (std::size_t r = 0; r < ranks.size(); ++r) {
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
         note(comm.wait(comm.user, &fault), fault);
+        pace_->lap(ranks[r]);
     }
     if (first.code >= 0) return {};
     return fail(static_cast<Code>(first.code), "{}", first.message);
@@ -209,8 +211,10 @@ Status Context::enter(const Segment& segment, const hearth_run_args& args) {
         const Extent to = split.extent(segment.device, t.buffer, args.n_token, args.n_output);
         if (to.bytes == 0) continue;
         HEARTH_CHECK(device(t.from).download(rooms_[static_cast<std::size_t>(t.from)].arena.at(from.offset), staging_.data(), from.bytes));
+        pace_->lap(t.from);
         HEARTH_CHECK(device(segment.device).upload(rooms_[static_cast<std::size_t>(segment.device)].arena.at(to.offset),
                                                    staging_.data(), to.bytes));
+        pace_->lap(segment.device);
     }
     return {};
 }
@@ -225,6 +229,7 @@ Status Context::fetch(const Stretch& stretch) {
             const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
             std::byte* to = output_.data() + static_cast<std::size_t>(stretch.output[row]) * row_bytes + 4 * static_cast<std::size_t>(piece.column);
             HEARTH_CHECK(device(piece.device).download(rooms_[static_cast<std::size_t>(piece.device)].arena.at(offset), to, bytes));
+            pace_->lap(piece.device);
         }
     }
     return {};
@@ -235,6 +240,7 @@ Status Context::settle() {
     Status first;
     for (std::size_t i = 0; i < bucket_->programs.size(); ++i) {
         const Status done = device(bucket_->split.segments()[i].device).wait(bucket_->programs[i]);
+        pace_->lap(bucket_->split.segments()[i].device);
         if (first && !done) first = done;
     }
     return first;
@@ -242,6 +248,8 @@ Status Context::settle() {
 
 Result<int32_t> Context::run_and_settle(const hearth_run_options& options) {
     std::lock_guard lock(model_->runtime().pool_mutex());
+    const bool whole = cursor_.segment == 0 && cursor_.node == 0 && cursor_.part == 0;
+    args_.n_token == 1 && whole ? pace_->begin() : pace_->drop();
     const Result<int32_t> ran = run_tasks(options);
     if (!ran) {
         const ErrorRecord why = error_record();
@@ -264,6 +272,7 @@ Result<int32_t> Context::run_tasks(const hearth_run_options& options) {
         entered_ = true;
         hearth_cursor here{0, cursor_.node, cursor_.part};
         HEARTH_TRY(const int32_t ran, device(segment.device).run(bucket_->programs[task.segment], stretch.args, options, &here));
+        pace_->lap(segment.device);
         cursor_ = {cursor_.segment, here.node, here.part};
         if (ran != HEARTH_RUN_DONE) return ran;
         if (task.segment + 1 == segments.size()) HEARTH_CHECK(fetch(stretch));
@@ -306,6 +315,7 @@ Status Context::finish() {
     }
     n_output_ = static_cast<int32_t>(output_row_.size());
     suspended_ = false;
+    pace_->end(static_cast<double>(attend_[0].end) / options_.n_ctx);
     return {};
 }
 

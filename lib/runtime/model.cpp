@@ -12,6 +12,13 @@ namespace {
 constexpr uint64_t kWeightAlign = 64;
 constexpr int32_t kUsualContext = 4096;  // what layers that "fit" leave room for, unless a context is named
 uint64_t align_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
+
+uint64_t read_by_a_token(const hearth_weight& weight, const hearth_layout& layout, const Hparams& h) {
+    uint64_t bytes = layout.bytes;
+    if (weight.uses & HEARTH_USE_EXPERTS) bytes = bytes / static_cast<uint64_t>(std::max(h.n_expert, 1)) * static_cast<uint64_t>(h.n_expert_used);
+    if (weight.uses == HEARTH_USE_LOOKUP) bytes /= static_cast<uint64_t>(weight.shape[0]);
+    return bytes;
+}
 }  // namespace
 
 Model::~Model() {
@@ -107,6 +114,7 @@ Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, c
         part.offsets.back() = offset;
         part.layouts.back() = *layout;
         offset += layout->bytes;
+        part.token_bytes += read_by_a_token(map.weights[i], *layout, hparams_);
     }
     part.bytes = align_up(offset, kWeightAlign);
     return part;
@@ -127,7 +135,12 @@ Status Model::place(Placement placement) {
     HEARTH_TRY(parts_, measure(placement));
     placement_ = std::move(placement);
     weight_bytes_ = 0;
-    for (const WeightPart& part : parts_) weight_bytes_ += part.bytes;
+    for (std::size_t d = 0; d < parts_.size(); ++d) {
+        weight_bytes_ += parts_[d].bytes;
+        HEARTH_TRY(const hearth_backend_device info, placement_.devices[d]->describe());
+        parts_[d].declared_rate = info.bytes_per_second;
+    }
+    rates_ = std::make_unique<Rate[]>(parts_.size());
     return {};
 }
 

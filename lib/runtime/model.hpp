@@ -36,6 +36,8 @@ struct WeightPart {
     std::vector<uint64_t> offsets;       // [n_weight] in the buffer, or kAbsent
     std::vector<hearth_place> places;    // [n_weight] once loaded; without buffer where absent
     uint64_t bytes = 0;
+    uint64_t token_bytes = 0;    // of them, what the step of one token reads
+    uint64_t declared_rate = 0;  // bytes per second of the device's memory, 0 = unknown
     DeviceBuffer buffer;
 };
 
@@ -79,6 +81,17 @@ class Model {
     // [n_device] Where each weight of the graphs lives: for the bindings of a compiled graph.
     const std::vector<WeightPart>& parts() const { return parts_; }
 
+    // How fast a device really was in the last steps of one token, for the placement report: bytes per second, 0 = not known yet.
+    struct Rate {
+        std::atomic<uint64_t> achieved{0};
+        std::atomic<bool> slow{false};
+    };
+    const Rate& rate(std::size_t device) const { return rates_[device]; }
+    void note_rate(std::size_t device, uint64_t achieved, bool slow) {
+        rates_[device].achieved = achieved;
+        rates_[device].slow = slow;
+    }
+
   private:
     Model() = default;
     Status read_vocab(const ModelOptions& options);
@@ -97,6 +110,7 @@ class Model {
     Placement placement_;
     WeightMap map_;
     std::vector<WeightPart> parts_;
+    std::unique_ptr<Rate[]> rates_;  // [n_device]
     uint64_t weight_bytes_ = 0;
     std::mutex load_mutex_;  // of load_again()
     std::atomic<bool> loaded_{false};

@@ -73,6 +73,8 @@ Result<PlanReport> placement_report(const Model& model) {
     for (std::size_t d = 0; d < plan.devices.size(); ++d) {
         DevicePlan& device = plan.devices[d];
         device.weight_bytes = model.parts()[d].bytes;
+        device.achieved_rate = model.rate(d).achieved;
+        device.slow = model.rate(d).slow;
         device.cache_bytes = device.activation_bytes = device.scratch_bytes = device.host_bytes = 0;
     }
     plan.n_layer_fits = plan.n_layer;

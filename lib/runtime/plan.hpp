@@ -12,6 +12,9 @@ struct DevicePlan {
     int32_t n_layer = 0;   // transformer layers, and one more for the output
     bool embedding = false, output = false, cache = false;  // what else is there
     uint64_t weight_bytes = 0, cache_bytes = 0, activation_bytes = 0, scratch_bytes = 0;
+    uint64_t token_bytes = 0;  // of the weights, what one token reads
+    uint64_t declared_rate = 0, achieved_rate = 0;  // bytes per second, 0 = unknown; achieved: by steps of one token
+    bool slow = false;                              // achieved is far below declared
     uint64_t host_bytes = 0;  // host: logits, and what travels between devices
     uint64_t available_bytes = 0, reserve_bytes = 0;  // available: 0 = unknown
     uint64_t unused_bytes = 0;  // of available: weights of unused models, which would be unloaded

@@ -115,6 +115,8 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         p.output = placement.has(i, n_layer);
         for (int32_t layer = 0; layer <= n_layer; ++layer) p.n_layer += placement.has(i, layer);
         p.weight_bytes = model.loaded() ? 0 : parts[d].bytes;
+        p.token_bytes = parts[d].token_bytes;
+        p.declared_rate = parts[d].declared_rate;
         p.cache_bytes = bytes.devices[d].cache_bytes;
         p.activation_bytes = bytes.devices[d].arena_bytes;
         p.scratch_bytes = bytes.devices[d].scratch_bytes;

@@ -238,6 +238,11 @@ class hearth_device_plan(Structure):
         ("total_bytes", c_uint64),
         ("available_bytes", c_uint64),
         ("reserve_bytes", c_uint64),
+        ("token_bytes", c_uint64),
+        ("declared_rate", c_uint64),
+        ("achieved_rate", c_uint64),
+        ("is_slow", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

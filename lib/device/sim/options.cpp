@@ -66,14 +66,18 @@ bool read_devices(Options& o, std::string_view text) {
     return read_size(text, &o.total_bytes);
 }
 
-bool read_link(Options& o, std::string_view text) {
+bool read_rate(std::string_view text, uint64_t* out) {
     constexpr std::string_view kPerSecond = "/s";
-    uint64_t bytes = 0;
     if (text.size() < kPerSecond.size() || text.substr(text.size() - kPerSecond.size()) != kPerSecond) return false;
-    if (!read_size(text.substr(0, text.size() - kPerSecond.size()), &bytes)) return false;
+    return read_size(text.substr(0, text.size() - kPerSecond.size()), out);
+}
+bool read_link(Options& o, std::string_view text) {
+    uint64_t bytes = 0;
+    if (!read_rate(text, &bytes)) return false;
     o.link_bytes_per_second = static_cast<double>(bytes);
     return true;
 }
+bool read_memory(Options& o, std::string_view text) { return read_rate(text, &o.memory_bytes_per_second); }
 bool read_latency(Options& o, std::string_view text) { return read_number(text, kTimes, &o.latency_ns); }
 bool read_compute(Options& o, std::string_view text) {
     return read_number(text, kPlain, &o.compute) && o.compute >= 0.001 && o.compute <= 1;
@@ -88,6 +92,7 @@ struct Word {
 constexpr Word kWords[] = {
     {"", "a size such as 4GiB or 2x512MiB, of at most 16 devices", read_devices},
     {"link", "a rate such as 8GB/s", read_link},
+    {"memory", "a rate such as 8GB/s", read_memory},
     {"latency", "a time such as 20us", read_latency},
     {"compute", "a fraction such as 0.5, at least 0.001 and at most 1", read_compute},
     {"free", "a size such as 3GiB", read_free},
@@ -100,7 +105,7 @@ Status unknown(std::string_view word, std::string_view name) {
     for (std::size_t i = 1; i < kWordCount; ++i) names[i - 1] = kWords[i].name;
     return fail(Code::invalid_argument,
                 "unknown word '{}' in the options of a sim device{}; known are a size (4GiB, 2x512MiB) as the first word, "
-                "link=, latency=, compute=, free= and fail=, separated by ';'",
+                "link=, memory=, latency=, compute=, free= and fail=, separated by ';'",
                 word, did_you_mean(name, names));
 }
 

@@ -14,6 +14,7 @@ struct Options {
     int32_t n_device = 1;
     uint64_t total_bytes = uint64_t{1} << 30;  // of each device
     uint64_t free_bytes = 0;                   // of each device when opened; parse_options() sets it
+    uint64_t memory_bytes_per_second = 0;      // what the device declares; runs take no heed of it. 0 = unknown
     double link_bytes_per_second = 0;          // of uploads, downloads and copies; 0 = as fast as memory
     double latency_ns = 0;                     // of each of them
     double compute = 1;                        // speed of runs, as a fraction of what the CPU does
@@ -21,7 +22,7 @@ struct Options {
 };
 
 // Words separated by ';': [<devices>x]<size>, which may only stand first, then in any order and none twice link=<size>/s,
-// latency=<time>, compute=<fraction>, free=<size>, fail=<number>. Empty text: the defaults above.
+// memory=<size>/s, latency=<time>, compute=<fraction>, free=<size>, fail=<number>. Empty text: the defaults above.
 Result<Options> parse_options(std::string_view text);
 
 }  // namespace hearth::sim

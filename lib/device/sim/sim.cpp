@@ -162,6 +162,7 @@ int32_t sim_describe(hearth_device* device, hearth_backend_device* out, hearth_f
                   inner.detail, u(n.uploaded_bytes), u(n.downloaded_bytes), u(n.copied_bytes), u(n.n_alloc), u(n.n_run), u(n.busy_us));
     out->total_bytes = d.memory.total_bytes();
     out->free_bytes = d.memory.free_bytes();
+    out->bytes_per_second = d.options.memory_bytes_per_second;
     return 0;
 }
 
