@@ -37,7 +37,8 @@ Result<ModelOptions> model_options(const hearth_model_params* params) {
 Result<ContextOptions> context_options(const hearth_context_params* params) {
     hearth_context_params p;
     HEARTH_CHECK(read_struct(params, "hearth_context_params", &p));
-    constexpr int32_t kTypes[] = {HEARTH_FORMAT_F16, HEARTH_FORMAT_F32, HEARTH_FORMAT_F16};
+    constexpr int32_t kTypes[] = {HEARTH_FORMAT_F16,  HEARTH_FORMAT_F32,  HEARTH_FORMAT_F16,
+                                  HEARTH_FORMAT_BF16, HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0};  // by HEARTH_TYPE_*
     if (p.type_k >= std::size(kTypes) || p.type_v >= std::size(kTypes))
         return fail(Code::unsupported_type, "type_k {} or type_v {} is not a HEARTH_TYPE_*", p.type_k, p.type_v);
     if (p.rope_scaling_type < 0 || p.rope_scaling_type > 4)

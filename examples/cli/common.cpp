@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 
 #include "terminal.hpp"
 
@@ -67,10 +68,11 @@ Result<hearth::ContextOptions> context_options(const ContextFlags& flags, const 
     hearth::ContextOptions options;
     options.n_ctx = flags.n_ctx;
     options.n_batch = flags.n_batch;
-    const std::string kv = flags.kv.empty() ? default_kv : flags.kv;
-    if (kv != "f16" && kv != "f32")
-        return bad(HEARTH_E_INVALID_ARGUMENT, "--kv " + kv + ": known are f16 and f32");
-    options.type_k = options.type_v = kv == "f32" ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16;
+    const std::map<std::string, uint32_t> types = {{"f32", HEARTH_TYPE_F32}, {"f16", HEARTH_TYPE_F16}, {"bf16", HEARTH_TYPE_BF16},
+                                                   {"q8_0", HEARTH_TYPE_Q8_0}, {"q4_0", HEARTH_TYPE_Q4_0}};
+    const std::string both = flags.kv.empty() ? default_kv : flags.kv;  // the parser has checked all three
+    options.type_k = types.at(flags.kv_k.empty() ? both : flags.kv_k);
+    options.type_v = types.at(flags.kv_v.empty() ? both : flags.kv_v);
     return options;
 }
 

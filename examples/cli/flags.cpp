@@ -36,13 +36,19 @@ void add_device(CLI::App& app, ModelFlags* flags) {
     add_threads(app, &flags->n_threads);
 }
 
+void add_cache_types(CLI::App& app, ContextFlags* flags) {
+    const CLI::IsMember known({"f16", "f32", "bf16", "q8_0", "q4_0"});
+    app.add_option("--kv", flags->kv, "Type of cached keys and values: f16 (default), f32, bf16, q8_0 or q4_0")->check(known);
+    app.add_option("--cache-type-k", flags->kv_k, "Of keys alone")->check(known);
+    app.add_option("--cache-type-v", flags->kv_v, "Of values alone")->check(known);
+}
+
 void add_context(CLI::App& app, ContextFlags* flags, const std::string& default_ctx) {
     app.add_option("-c,--ctx", flags->n_ctx, "Tokens that the context holds (default: " + default_ctx + ")")
         ->check(kAtLeastOne);
     app.add_option("--batch", flags->n_batch, "Tokens of one step at most (default: 512)")
         ->check(kAtLeastOne);
-    app.add_option("--kv", flags->kv, "Type of cached keys and values: f16 (default) or f32")
-        ->check(CLI::IsMember({"f16", "f32"}));
+    add_cache_types(app, flags);
 }
 
 // -p TEXT or -f FILE, not both.
@@ -158,7 +164,7 @@ std::function<int()> add_bench(CLI::App& app) {
         ->capture_default_str();
     app.add_option("--batch", o->context.n_batch, "Tokens of one prompt step (default: 512)")
         ->check(kAtLeastOne);
-    app.add_option("--kv", o->context.kv, "f16 (default) or f32")->check(CLI::IsMember({"f16", "f32"}));
+    add_cache_types(app, &o->context);
     add_device(app, &o->model);
     app.add_flag("--profile", o->profile, "Time every operator of the CPU; a table per test on stderr (slows down by a percent or so)");
     add_json(app, &o->json);

@@ -18,7 +18,7 @@ struct ModelFlags {
 };
 struct ContextFlags {
     int32_t n_ctx = 0, n_batch = 512;
-    std::string kv;  // "f16", "f32"; empty = the command's default
+    std::string kv, kv_k, kv_v;  // "f16", ...; empty = the command's default, and of both
 };
 // Exactly one of text and file names a text; file "-" is stdin.
 struct TextFlags {

@@ -149,14 +149,15 @@ typedef struct hearth_source {
     uint64_t read_size; /* of the whole content */
 } hearth_source;
 
-enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2 };
+/* Q8_0 and Q4_0 are blocks of 32 numbers with a scale: heads must be multiples of 32 wide, and not those of latent attention. */
+enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2, HEARTH_TYPE_BF16 = 3, HEARTH_TYPE_Q8_0 = 4, HEARTH_TYPE_Q4_0 = 5 };
 typedef struct hearth_context_params {
     uint32_t struct_size;
     int32_t n_ctx;        /* tokens that all sequences hold together; 0 = the model's training context */
     int32_t n_seq_max;    /* sequences; 0 = 1 */
     int32_t n_batch;      /* tokens of one decode at most; 0 = 512 */
     int32_t n_output_max; /* logit rows of one decode at most; 0 = max(n_seq_max, 32) */
-    uint32_t type_k, type_v; /* HEARTH_TYPE_* of cached keys and values; 0 = F16 */
+    uint32_t type_k, type_v; /* HEARTH_TYPE_* of cached keys and values, any two; 0 = F16 */
     int32_t rope_scaling_type;  /* 0 = the model's, 1 none, 2 linear, 3 YaRN, 4 LongRoPE */
     float rope_freq_base, rope_freq_scale; /* 0 = the model's, here and below */
     float yarn_ext_factor, yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;

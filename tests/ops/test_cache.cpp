@@ -13,14 +13,29 @@ using namespace hearth::test;
 namespace {
 
 struct AttentionSpec {
-    int32_t kind = HEARTH_CACHE_FULL, type = HEARTH_FORMAT_F32;
+    int32_t kind = HEARTH_CACHE_FULL, k_type = HEARTH_FORMAT_F32, v_type = HEARTH_FORMAT_F32;
     int32_t n_head = 4, n_head_kv = 2, k_width = 16, v_width = 24, window = 0;
     float softcap = 0, alibi = 0;
     bool sink = false;
     std::vector<int32_t> past = {70, 0, 31}, fresh = {5, 3, 9};  // tokens of each sequence: in pages already, and new
 };
 
+bool in_blocks(int32_t type) { return type == HEARTH_FORMAT_Q8_0 || type == HEARTH_FORMAT_Q4_0; }
+
+// Queries that are codes already: in every 32 elements the largest is 127 steps of 1/64, so that nothing is rounded where keys
+// are codes and queries become some.
+std::vector<float> exact_queries(Random& random, std::size_t n) {
+    std::vector<float> q(n);
+    for (std::size_t i = 0; i < n; ++i) q[i] = static_cast<float>(i % 32 == 7 ? 127 : static_cast<int>(random.below(255)) - 127) / 64;
+    return q;
+}
+
 std::vector<uint8_t> random_rows(Random& random, int32_t type, int64_t n) {
+    if (in_blocks(type)) {
+        std::vector<uint8_t> blocks(row_bytes(*find_format(type), static_cast<uint64_t>(n)));
+        encode(static_cast<Format>(type), random.normals(static_cast<std::size_t>(n)).data(), blocks.data(), static_cast<std::size_t>(n));
+        return blocks;
+    }
     std::vector<uint8_t> bytes(static_cast<std::size_t>(n) * (type == HEARTH_FORMAT_F32 ? 4 : 2));
     for (int64_t i = 0; i < n; ++i) {
         const float x = random.normal();
@@ -44,15 +59,15 @@ OpCase attention_case(const AttentionSpec& s, Random& random) {
     }
     OpCase c(n_token, 1, static_cast<int32_t>(s.fresh.size()));
     const bool latent = s.kind == HEARTH_CACHE_LATENT;
-    c.cache({s.kind, 2, s.n_head_kv, s.k_width, s.v_width, s.type, s.type, s.window, 0}, n_page);
+    c.cache({s.kind, 2, s.n_head_kv, s.k_width, s.v_width, s.k_type, s.v_type, s.window, 0}, n_page);
     OpCase::CacheTables& tables = c.tables[0];
     tables.page_stride = stride;
     tables.page.assign(static_cast<std::size_t>(stride) * s.fresh.size(), -1);
     std::vector<int32_t> unused;
     for (int32_t p = 0; p < n_page; ++p) unused.push_back(p);
     for (int32_t p = 0; p < 2 * n_page; ++p)
-        c.pages[0][p] = {random_rows(random, s.type, int64_t{32} * s.n_head_kv * s.k_width),
-                         latent ? std::vector<uint8_t>() : random_rows(random, s.type, int64_t{32} * s.n_head_kv * s.v_width)};
+        c.pages[0][p] = {random_rows(random, s.k_type, int64_t{32} * s.n_head_kv * s.k_width),
+                         latent ? std::vector<uint8_t>() : random_rows(random, s.v_type, int64_t{32} * s.n_head_kv * s.v_width)};
     int32_t t = 0;
     for (std::size_t i = 0; i < s.fresh.size(); ++i) {
         const int32_t first_needed = s.kind == HEARTH_CACHE_WINDOW ? std::max(0, s.past[i] - s.window + 1) : 0;
@@ -71,7 +86,8 @@ OpCase attention_case(const AttentionSpec& s, Random& random) {
     const auto values = [&](int32_t n_group, int32_t width) {
         return random.normals(static_cast<std::size_t>(n_token) * static_cast<std::size_t>(n_group * width));
     };
-    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width, .group_gap = 4}, values(s.n_head, s.k_width));
+    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width, .group_gap = 4},
+                            in_blocks(s.k_type) ? exact_queries(random, static_cast<std::size_t>(n_token * s.n_head * s.k_width)) : values(s.n_head, s.k_width));
     const int32_t k = c.input({.n_group = s.n_head_kv, .group_width = s.k_width}, values(s.n_head_kv, s.k_width));
     const int32_t v = c.input({.n_group = s.n_head_kv, .group_width = s.v_width}, values(s.n_head_kv, s.v_width));
     const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
@@ -109,9 +125,9 @@ void compare(const std::string& what, const OpCase& c, double bound, bool pages)
 
 TEST_CASE("CACHE_STORE and ATTENTION agree with the reference over ragged page tables", "[ops]") {
     Random random(seed());
-    for (const int32_t type : {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16}) {
+    for (const int32_t type : {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16}) {
         const auto check = [&](const std::string& what, AttentionSpec s) {
-            s.type = type;
+            s.k_type = s.v_type = type;
             compare(what, attention_case(s, random), kAttentionBound, true);
         };
         check("plain", {});
@@ -125,6 +141,44 @@ TEST_CASE("CACHE_STORE and ATTENTION agree with the reference over ragged page t
         check("alibi", {.n_head = 6, .alibi = 8});
         check("latent", {.kind = HEARTH_CACHE_LATENT, .n_head = 12, .n_head_kv = 1, .k_width = 72, .v_width = 64});
         check("long prompt", {.past = {0, 40}, .fresh = {75, 1}});
+    }
+}
+
+TEST_CASE("keys and values are cached in any two types", "[ops]") {
+    Random random(seed());
+    constexpr int32_t kTypes[] = {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16, HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0};
+    for (const int32_t k_type : kTypes)
+        for (const int32_t v_type : kTypes) {
+            const auto check = [&](const std::string& what, AttentionSpec s) {
+                s.k_type = k_type, s.v_type = v_type;
+                // Scores of queries up to 2 are up to sqrt(width) times those of normal ones: so is their rounding.
+                compare(what + " " + std::to_string(k_type) + " " + std::to_string(v_type), attention_case(s, random), 4 * kAttentionBound, true);
+            };
+            check("plain", {.k_width = 64, .v_width = 32});
+            check("many heads per key", {.n_head = 21, .n_head_kv = 3, .k_width = 96, .v_width = 128});
+            check("window", {.kind = HEARTH_CACHE_WINDOW, .k_width = 32, .v_width = 64, .window = 20});
+            check("sinks and softcap", {.k_width = 32, .v_width = 32, .softcap = 3, .sink = true});
+        }
+}
+
+TEST_CASE("queries that meet keys in codes are rounded to 127 steps of their blocks' largest", "[ops]") {
+    Random random(seed());
+    OpCase c = attention_case({.k_type = HEARTH_FORMAT_Q8_0, .k_width = 64, .v_width = 32}, random);
+    for (float& x : c.inputs.begin()->second) x = random.normal();
+    // Half a step of about 3.5/127 in each of 64 products with keys of about 1, at random, over sqrt(64): 0.008; six times that in
+    // a score moves a mean of values of up to 4.5 by twice its product.
+    compare("rounded queries", c, 2 * 6 * 0.008 * 4.5, false);
+}
+
+TEST_CASE("caches in blocks are refused where heads have no whole blocks, or keys are values", "[ops]") {
+    Random random(seed());
+    for (const Candidate& candidate : all_backends()) {
+        INFO(candidate.name);
+        OpCase odd = attention_case({.k_width = 64, .v_width = 64}, random), latent = odd;
+        odd.caches[0].v_type = HEARTH_FORMAT_Q8_0, odd.caches[0].v_width = 40;
+        latent.caches[0].k_type = HEARTH_FORMAT_Q8_0, latent.caches[0].kind = HEARTH_CACHE_LATENT;
+        CHECK(candidate.run(odd).error.find("cache") != std::string::npos);
+        CHECK(candidate.run(latent).error.find("cache") != std::string::npos);
     }
 }
 

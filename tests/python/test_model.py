@@ -100,7 +100,7 @@ class Keywords(unittest.TestCase):
                 llama("the", xyzzy=3)
 
     def test_what_is_not_supported_is_refused_not_ignored(self):
-        for name, value in (("main_gpu", 1), ("lora_path", "x"), ("embedding", True), ("chat_format", "chatml"), ("type_k", 8),
+        for name, value in (("main_gpu", 1), ("lora_path", "x"), ("embedding", True), ("chat_format", "chatml"), ("type_k", 3),
                             ("use_mlock", True), ("draft_model", object()), ("n_threads_batch", 99), ("swa_full", True)):
             with self.subTest(name=name), self.assertRaisesRegex(hearth.UnsupportedError, name):
                 hearth.Llama(support.tiny_model(), **{name: value})
@@ -142,6 +142,16 @@ class Keywords(unittest.TestCase):
                 llama.eval(llama.tokenize(b"the cat sat on a mat and ran to the big red ball"))
                 found.append(llama.eval_logits[0])
         self.assertEqual(len({tuple(row) for row in found}), 4)
+        for keywords in ({"type_k": 30}, {"type_k": "bf16", "type_v": 1}):
+            with hearth.Llama(path, n_threads=1, **keywords) as llama:
+                llama.eval(llama.tokenize(b"the cat sat on a mat and ran to the big red ball"))
+                self.assertNotIn(tuple(llama.eval_logits[0]), {tuple(row) for row in found})
+        demo = os.path.join(support.TOP, "examples", "models", "hearth-demo.gguf")
+        for keywords in ({"type_k": 8, "type_v": 2}, {"type_k": "q8_0", "type_v": "q4_0"}):  # GGUF's numbers, and names
+            with hearth.Llama(demo, n_ctx=64, n_threads=1, **keywords) as llama:
+                llama.eval(llama.tokenize(b"Once upon a time"))
+                found.append(llama.eval_logits[0])
+        self.assertEqual(list(found[-1]), list(found[-2]))
         close = max(abs(a - b) for a, b in zip(found[0], found[1]))
         self.assertLess(close, max(abs(a - b) for a, b in zip(found[0], found[2])))
 

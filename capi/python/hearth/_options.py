@@ -114,12 +114,13 @@ def device_spec(p, devices):
 
 
 # GGML type numbers, as llama-cpp-python takes them, and names.
-CACHE_TYPE_NAMES = {None: None, 0: "f32", 1: "f16", "f32": "f32", "f16": "f16"}
+CACHE_TYPE_IDS = {0: "f32", 1: "f16", 2: "q4_0", 8: "q8_0", 30: "bf16"}  # as in GGUF
+CACHE_TYPE_NAMES = {None: None, **CACHE_TYPE_IDS, **{name: name for name in CACHE_TYPE_IDS.values()}}
 
 
 def cache_type(name, value):
     if value not in CACHE_TYPE_NAMES:
-        raise UnsupportedError(f"{name}={value!r} is not supported: the cache holds f32 (0) or f16 (1)")
+        raise UnsupportedError(f"{name}={value!r} is not supported: the cache holds f32 (0), f16 (1), q4_0 (2), q8_0 (8) or bf16 (30)")
     return CACHE_TYPE_NAMES[value]
 
 

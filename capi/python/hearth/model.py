@@ -7,7 +7,8 @@ from ._library import check, lib, make, text_bytes, two_calls
 
 # A decode comes back this often, so that Ctrl-C is noticed in the middle of a long prompt.
 SLICE_US = 50000
-CACHE_TYPES = {None: 0, "f32": _abi.HEARTH_TYPE_F32, "f16": _abi.HEARTH_TYPE_F16}
+CACHE_TYPES = {None: 0, "f32": _abi.HEARTH_TYPE_F32, "f16": _abi.HEARTH_TYPE_F16, "bf16": _abi.HEARTH_TYPE_BF16,
+               "q8_0": _abi.HEARTH_TYPE_Q8_0, "q4_0": _abi.HEARTH_TYPE_Q4_0}
 
 
 def struct_dict(struct):
@@ -227,7 +228,7 @@ def context_params(n_ctx=0, type_k=None, type_v=None, **fields):
 
 
 class Context(Handle):
-    """Sequences of tokens of a model, and their evaluation. type_k, type_v: "f32" or "f16" (default)."""
+    """Sequences of tokens of a model, and their evaluation. type_k, type_v: "f32", "f16" (default), "bf16", "q8_0" or "q4_0"."""
     _release = lib.hearth_context_release
 
     def __init__(self, model, n_ctx=0, type_k=None, type_v=None, **fields):

@@ -130,20 +130,33 @@ int32_t cpu_upload_weight(hearth_device*, const hearth_weight* weight, const hea
     });
 }
 
+// Moves one key between a page's head and its plain row; see KeyKernel for the layout of a head.
+template <class Move>
+void move_key(const FormatInfo& info, uint8_t* head, uint8_t* row, int64_t width, int64_t slot, Move move) {
+    if (info.block_elements == 1) {
+        for (int64_t d = 0; d < width; ++d)
+            move(head + (d * kPageTokens + slot) * info.block_bytes, row + d * info.block_bytes, info.block_bytes);
+        return;
+    }
+    constexpr int64_t kScaleBytes = 2, kUnit = 4;
+    for (int64_t b = 0; b < width / info.block_elements; ++b, head += kPageTokens * info.block_bytes, row += info.block_bytes) {
+        move(head + slot * kScaleBytes, row, kScaleBytes);
+        for (int64_t at = 0; at < info.block_bytes - kScaleBytes; at += kUnit)
+            move(head + kPageTokens * (kScaleBytes + at) + slot * kUnit, row + kScaleBytes + at, kUnit);
+    }
+}
+
 // Moves one layer of one page between the pool and plain rows [32, n_head * width].
 void move_page(const hearth_cache& c, uint8_t* layer, uint8_t* k, uint8_t* v, bool to_pool) {
     const auto move = [to_pool](uint8_t* pool, uint8_t* plain, int64_t bytes) {
         std::memcpy(to_pool ? pool : plain, to_pool ? plain : pool, static_cast<std::size_t>(bytes));
     };
-    const int64_t k_unit = find_format(c.k_type)->block_bytes, v_unit = find_format(c.v_type)->block_bytes;
+    const int64_t k_row = k_head_bytes(c) / kPageTokens, v_row = v_head_bytes(c) / kPageTokens;
     for (int64_t h = 0; h < c.n_head_kv; ++h)
         for (int64_t t = 0; t < kPageTokens; ++t) {
-            for (int64_t d = 0; d < c.k_width; ++d)
-                move(layer + h * k_head_bytes(c) + (d * kPageTokens + t) * k_unit,
-                     k + ((t * c.n_head_kv + h) * c.k_width + d) * k_unit, k_unit);
+            move_key(*find_format(c.k_type), layer + h * k_head_bytes(c), k + (t * c.n_head_kv + h) * k_row, c.k_width, t, move);
             if (c.kind == HEARTH_CACHE_LATENT) continue;
-            move(layer + c.n_head_kv * k_head_bytes(c) + h * v_head_bytes(c) + t * c.v_width * v_unit,
-                 v + (t * c.n_head_kv + h) * c.v_width * v_unit, c.v_width * v_unit);
+            move(layer + c.n_head_kv * k_head_bytes(c) + h * v_head_bytes(c) + t * v_row, v + (t * c.n_head_kv + h) * v_row, v_row);
         }
 }
 
@@ -153,18 +166,9 @@ Status check_page(const hearth_cache& cache, hearth_place pool, int32_t page, in
     return check_range(pool, (static_cast<uint64_t>(page) + 1) * static_cast<uint64_t>(cache_page_bytes(cache)));
 }
 
-Status check_types(const hearth_cache& cache) {
-    if (cache.kind == HEARTH_CACHE_RECURRENT) return {};
-    for (int32_t type : {cache.k_type, cache.v_type}) {
-        const FormatInfo* info = find_format(type);
-        if (!info || info->block_elements != 1) return fail(Code::unsupported_type, "cpu: cache type {} is not supported", type);
-    }
-    return {};
-}
-
 int32_t cpu_page_bytes(hearth_device*, const hearth_cache* cache, uint64_t* bytes, hearth_fault* fault) {
     return guard(fault, [&]() -> Status {
-        HEARTH_CHECK(check_types(*cache));
+        HEARTH_CHECK(check_cache_types(*cache));
         *bytes = static_cast<uint64_t>(cache_page_bytes(*cache));
         return {};
     });
@@ -177,7 +181,7 @@ uint8_t* layer_of(const hearth_cache& cache, hearth_place pool, int32_t page, in
 int32_t cpu_export_page(hearth_device*, const hearth_cache* cache, hearth_place pool, int32_t page, int32_t layer, void* k,
                         void* v, hearth_fault* fault) {
     return guard(fault, [&]() -> Status {
-        HEARTH_CHECK(check_types(*cache));
+        HEARTH_CHECK(check_cache_types(*cache));
         HEARTH_CHECK(check_page(*cache, pool, page, layer));
         uint8_t* from = layer_of(*cache, pool, page, layer);
         if (cache->kind == HEARTH_CACHE_RECURRENT)
@@ -191,7 +195,7 @@ int32_t cpu_export_page(hearth_device*, const hearth_cache* cache, hearth_place 
 int32_t cpu_import_page(hearth_device*, const hearth_cache* cache, hearth_place pool, int32_t page, int32_t layer,
                         const void* k, const void* v, hearth_fault* fault) {
     return guard(fault, [&]() -> Status {
-        HEARTH_CHECK(check_types(*cache));
+        HEARTH_CHECK(check_cache_types(*cache));
         HEARTH_CHECK(check_page(*cache, pool, page, layer));
         uint8_t* to = layer_of(*cache, pool, page, layer);
         if (cache->kind == HEARTH_CACHE_RECURRENT)

@@ -14,11 +14,14 @@
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;  \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level; \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level; \
-    extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level;
+    extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level; \
+    extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_plain_##level; \
+    extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_blocks_##level;
 #define HEARTH_LEVEL_KERNELS(level) \
     {&hearth_cpu_row_##level,                                                                       \
      {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level},            \
-     &hearth_cpu_attention_##level}
+     &hearth_cpu_attention_##level,                                                                    \
+     {&hearth_cpu_cached_plain_##level, &hearth_cpu_cached_blocks_##level}}
 
 HEARTH_DECLARE_LEVEL(generic)
 #if defined(HEARTH_HAS_LEVEL_v2)

@@ -78,6 +78,7 @@ struct RowKernels {
 // One (key/value head, block of queries): queries are rows of q that share the sequence and the key/value head.
 struct AttentionTask {
     const float* const* q;  // [n_query] rows of k_width
+    const Q8Block* q8;      // [n_query, k_width / 32] the same as codes, where the keys are codes
     float* const* out;      // [n_query] rows of v_width
     const int32_t *begin, *end;  // [n_query] key places that each query sees
     const int32_t* place;        // [n_query] own place (alibi)
@@ -93,21 +94,43 @@ struct AttentionTask {
     float* scratch;            // attention_scratch() floats
 };
 
-struct AttentionKernel {
-    // K of a page and head: [k_width, 32] elements of the type; V: [32, v_width].
-    void (*run)(const AttentionTask& task);
-    void (*store_k)(uint8_t* page, const float* k, int64_t width, int64_t slot);
-    void (*store_v)(uint8_t* page, const float* v, int64_t width, int64_t slot);
+// n (1, 2 or 4) neighbouring queries of a task, which share what they load of a page.
+struct QueryGroup {
+    const AttentionTask* task;
+    int32_t first, n;
+};
+
+// K of a page and head as one type. Plain types: [k_width, 32]. Block types: per block of 32 elements the 32 keys' scales (2
+// bytes each), then their codes in units of 4 bytes, [bytes / 4, 32, 4].
+struct KeyKernel {
+    void (*scores)(const QueryGroup& queries, const uint8_t* k, float (*out)[kPageTokens]);  // out[i][key] = q[i] . K[key]
+    // out[i] = factor[i] * out[i] + sum of p[i][key] * K[key] (its first v_width elements); nullptr = not for latent caches.
+    void (*add_latent)(const QueryGroup& queries, const uint8_t* k, const float (*p)[kPageTokens], const float* factor);
+    void (*store)(uint8_t* k, const float* row, int64_t width, int64_t slot);
+    int32_t codes;  // scores() reads q8
+};
+
+// V of a page and head as one type: [32, v_width], rows as in a file.
+struct ValueKernel {
+    // out[i] = factor[i] * out[i] + sum of p[i][key] * V[key] over keys [low, high)
+    void (*add)(const QueryGroup& queries, const uint8_t* v, const float (*p)[kPageTokens], const float* factor, int low, int high);
+    void (*store)(uint8_t* v, const float* row, int64_t width, int64_t slot);
+};
+
+struct CachedKernels {
+    KeyKernel key[kFormatSlots];
+    ValueKernel value[kFormatSlots];
 };
 
 struct AttentionKernels {
-    AttentionKernel format[kFormatSlots];  // by the type of K and V
+    void (*run)(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value);
 };
 
 struct Kernels {
     const RowKernels* row;
     const MatmulKernels* matmul[3];  // dense, blocks of 32, blocks of 256: each serves its formats
     const AttentionKernels* attention;
+    const CachedKernels* cached[2];  // plain types, blocks of 32: each serves its types
 };
 
 }  // namespace hearth::cpu

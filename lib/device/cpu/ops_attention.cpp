@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
+#include <utility>
 
 #include "device/cpu/program.hpp"
 
@@ -13,7 +15,18 @@ constexpr int64_t kTokensPerPart = 8;  // consecutive queries share the keys of 
 constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
 constexpr int64_t kChannelsPerPart = 256;
 
-int64_t type_bytes(int32_t format) { return find_format(format)->block_bytes; }
+int64_t row_of(int32_t format, int64_t width) { return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width))); }
+
+const KeyKernel* key_kernel(const Kernels& kernels, int32_t type) {
+    for (const CachedKernels* table : kernels.cached)
+        if (type >= 0 && type < kFormatSlots && table->key[type].scores) return &table->key[type];
+    return nullptr;
+}
+const ValueKernel* value_kernel(const Kernels& kernels, int32_t type) {
+    for (const CachedKernels* table : kernels.cached)
+        if (type >= 0 && type < kFormatSlots && table->value[type].add) return &table->value[type];
+    return nullptr;
+}
 
 // ---- CACHE_STORE ----
 int64_t store_count(const Step&, const Run& run) { return (run.args->n_token + 15) / 16; }
@@ -26,8 +39,8 @@ const float* head_row(const Operand& x, int64_t row, int64_t head, int64_t width
 void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_cache_view& view = *step.cache.view(run);
-    const AttentionKernel& kernel = run.kernels->attention->format[cache.k_type];
-    const AttentionKernel& v_kernel = run.kernels->attention->format[cache.v_type];
+    const KeyKernel& keys = *key_kernel(*run.kernels, cache.k_type);
+    const ValueKernel& values = *value_kernel(*run.kernels, cache.v_type);
     const RowRange rows = rows_of_part(run.args->n_token, 16, part);
     for (int64_t t = rows.begin; t < rows.end; ++t) {
         const int32_t place = run.args->index[t];
@@ -35,11 +48,10 @@ void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
         if (page < 0) continue;
         uint8_t* at = step.cache.pool + page * step.cache.page_bytes;
         for (int32_t h = 0; h < cache.n_head_kv; ++h) {
-            kernel.store_k(at + h * k_head_bytes(cache), head_row(step.in[0], t, h, cache.k_width), cache.k_width,
-                           place % kPageTokens);
+            keys.store(at + h * k_head_bytes(cache), head_row(step.in[0], t, h, cache.k_width), cache.k_width, place % kPageTokens);
             if (!step.in[1].exists || cache.kind == HEARTH_CACHE_LATENT) continue;
-            uint8_t* values = at + cache.n_head_kv * k_head_bytes(cache) + h * v_head_bytes(cache);
-            v_kernel.store_v(values, head_row(step.in[1], t, h, cache.v_width), cache.v_width, place % kPageTokens);
+            uint8_t* v = at + cache.n_head_kv * k_head_bytes(cache) + h * v_head_bytes(cache);
+            values.store(v, head_row(step.in[1], t, h, cache.v_width), cache.v_width, place % kPageTokens);
         }
     }
 }
@@ -85,6 +97,7 @@ struct QueryArrays {
     float** out;
     int32_t *begin, *end, *place;
     float *slope, *sink, *state;
+    Q8Block* codes;  // [kQueries, k_width / 32]
 };
 constexpr int64_t kQueries = kTokensPerPart * kHeadsPerPart;
 constexpr int64_t kQueryBytes = kQueries * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4);
@@ -98,6 +111,7 @@ QueryArrays arrays_at(uint8_t* at) {
     a.slope = reinterpret_cast<float*>(a.place + kQueries);
     a.sink = a.slope + kQueries;
     a.state = a.sink + kQueries;
+    a.codes = reinterpret_cast<Q8Block*>(a.state + 2 * kQueries);
     return a;
 }
 
@@ -112,8 +126,10 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
     const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
     const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride);
+    const KeyKernel& keys = *key_kernel(*run.kernels, cache.k_type);
+    const ValueKernel& values = *value_kernel(*run.kernels, cache.v_type);
     AttentionTask task{};
-    task.q = a.q, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
+    task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
     task.sink = step.weight[0].data ? a.sink : nullptr;
     task.k_width = cache.k_width, task.v_width = cache.v_width;
@@ -126,30 +142,28 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
         const int32_t seq = args.seq[t];
         int32_t n = 0;
         for (; t < rows.end && args.seq[t] == seq; ++t) {
-            const hearth_span keys = keys_of(step, args, t);
+            const hearth_span seen = keys_of(step, args, t);
             for (int64_t h = first_head; h < end_head; ++h, ++n) {
                 a.q[n] = step.in[0].row(t) + h * step.in[0].group_stride;
                 a.out[n] = step.out[0].row(t) + h * step.out[0].group_stride;
-                a.begin[n] = keys.begin, a.end[n] = keys.end, a.place[n] = args.index[t];
+                a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t];
+                if (keys.codes) run.kernels->row->quantise32(a.codes + n * (cache.k_width / 32), a.q[n], cache.k_width);
                 if (task.slope) a.slope[n] = alibi_slope(p.alibi_max_bias, step.in[0].n_group, h);
                 if (task.sink) a.sink[n] = step.weight[0].vector()[h];
             }
         }
         task.n_query = n;
         task.page = view.page + seq * view.page_stride;
-        run.kernels->attention->format[cache.k_type].run(task);
+        run.kernels->attention->run(task, keys, values);
     }
 }
 
 Status check_cache(const Builder& builder, const hearth_node& node, const Step& step) {
     const hearth_cache* c = step.cache.info;
     if (!c || c->kind == HEARTH_CACHE_RECURRENT) return builder.refuse(node, "a cache group with pages is needed");
-    const auto known = [&](int32_t type) {
-        return type >= 0 && type < kFormatSlots && builder.device().kernels.attention->format[type].run;
-    };
-    if (!known(c->k_type) || !known(c->v_type)) return builder.refuse(node, "no kernel for the cache's type");
-    if (c->kind != HEARTH_CACHE_LATENT && c->k_type != c->v_type) return builder.refuse(node, "K and V of different types");
-    return {};
+    const Kernels& kernels = builder.device().kernels;
+    if (!key_kernel(kernels, c->k_type) || !value_kernel(kernels, c->v_type)) return builder.refuse(node, "no kernel for the cache's type");
+    return check_cache_types(*c);
 }
 
 // ---- SHORT_CONV ----
@@ -197,10 +211,25 @@ void conv_part(const Step& step, const Run& run, int64_t part, int32_t) {
 
 }  // namespace
 
-int64_t k_head_bytes(const hearth_cache& c) { return kPageTokens * c.k_width * type_bytes(c.k_type); }
-int64_t v_head_bytes(const hearth_cache& c) {
-    return c.kind == HEARTH_CACHE_LATENT ? 0 : kPageTokens * c.v_width * type_bytes(c.v_type);
+// Plain numbers, or blocks of 32 with a scale in front that divide a head's row; a latent cache's keys are its values as well.
+Status check_cache_types(const hearth_cache& c) {
+    if (c.kind == HEARTH_CACHE_RECURRENT) return {};
+    const std::pair<int32_t, int32_t> rows[] = {{c.k_type, c.k_width}, {c.v_type, c.v_width}};
+    for (const auto& [type, width] : rows) {
+        const FormatInfo* info = find_format(type);
+        const bool codes = type == HEARTH_FORMAT_Q8_0 || type == HEARTH_FORMAT_Q4_0;
+        if (!info || (info->block_elements != 1 && !codes))
+            return fail(Code::unsupported_type, "a cache of type {} is not supported", info ? info->name : std::to_string(type));
+        if (codes && c.kind == HEARTH_CACHE_LATENT)
+            return fail(Code::unsupported_type, "a latent cache of type {} is not supported; F32, F16 and BF16 are", info->name);
+        if (width % info->block_elements != 0)
+            return fail(Code::unsupported_type, "a cache of type {} needs heads of a multiple of {} elements, these have {}", info->name,
+                        info->block_elements, width);
+    }
+    return {};
 }
+int64_t k_head_bytes(const hearth_cache& c) { return kPageTokens * row_of(c.k_type, c.k_width); }
+int64_t v_head_bytes(const hearth_cache& c) { return c.kind == HEARTH_CACHE_LATENT ? 0 : kPageTokens * row_of(c.v_type, c.v_width); }
 int64_t cache_layer_bytes(const hearth_cache& c) {
     const int64_t bytes = c.kind == HEARTH_CACHE_RECURRENT ? c.state_width * 4 : c.n_head_kv * (k_head_bytes(c) + v_head_bytes(c));
     return (bytes + 63) / 64 * 64;
@@ -219,7 +248,9 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(check_cache(builder, node, step));
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
-    step.scratch_stride = (kQueryBytes + 63) / 64 * 64;
+    const bool codes = key_kernel(builder.device().kernels, step.cache.info->k_type)->codes != 0;
+    const int64_t code_bytes = codes ? kQueries * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
+    step.scratch_stride = (kQueryBytes + code_bytes + 63) / 64 * 64;
     step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
     return {};

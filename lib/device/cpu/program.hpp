@@ -81,6 +81,7 @@ struct Step {
 // Bytes from one page of the pool to the next, and of one layer in it: K then V, each head by head.
 int64_t cache_layer_bytes(const hearth_cache& cache);
 int64_t cache_page_bytes(const hearth_cache& cache);
+Status check_cache_types(const hearth_cache& cache);  // an error that says which type or width this backend cannot keep
 int64_t k_head_bytes(const hearth_cache& cache);
 int64_t v_head_bytes(const hearth_cache& cache);
 

@@ -3,6 +3,7 @@
 
 #include <hearth/backend.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -139,9 +140,40 @@ void store_element(int32_t format, void* row, int64_t i, float value) {
     std::memcpy(static_cast<std::byte*>(row) + 2 * at, &bits, 2);
 }
 
-bool storable(int32_t format) {
-    return format == HEARTH_FORMAT_F32 || format == HEARTH_FORMAT_F16 || format == HEARTH_FORMAT_BF16;
+namespace {
+
+// One block of 32: the largest size becomes 127, or -8; the scale is stored as a half.
+void encode_q8_0(const float* x, quant::Q8_0::Block* block) {
+    float top = 0;
+    for (int i = 0; i < 32; ++i) top = std::max(top, std::abs(x[i]));
+    const float d = top / 127, inverse = d != 0 ? 1 / d : 0;
+    for (int i = 0; i < 32; ++i) block->qs[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+    const uint16_t bits = to_half(d);
+    std::memcpy(&block->d, &bits, sizeof bits);
 }
+
+void encode_q4_0(const float* x, quant::Q4_0::Block* block) {
+    const float extreme = *std::max_element(x, x + 32, [](float a, float b) { return std::abs(a) < std::abs(b); });
+    const float d = extreme / -8, inverse = d != 0 ? 1 / d : 0;
+    const auto code = [&](int i) { return std::min(15, static_cast<int>(std::nearbyint(x[i] * inverse)) + 8); };
+    for (int i = 0; i < 16; ++i) block->qs[i] = static_cast<uint8_t>(code(i) | code(i + 16) << 4);
+    const uint16_t bits = to_half(d);
+    std::memcpy(&block->d, &bits, sizeof bits);
+}
+
+}  // namespace
+
+void encode_row(int32_t format, const float* values, std::size_t n, void* row) {
+    if (format == HEARTH_FORMAT_Q8_0)
+        for (std::size_t b = 0; b < n / 32; ++b) encode_q8_0(values + 32 * b, static_cast<quant::Q8_0::Block*>(row) + b);
+    else if (format == HEARTH_FORMAT_Q4_0)
+        for (std::size_t b = 0; b < n / 32; ++b) encode_q4_0(values + 32 * b, static_cast<quant::Q4_0::Block*>(row) + b);
+    else
+        for (std::size_t i = 0; i < n; ++i) store_element(format, row, static_cast<int64_t>(i), values[i]);
+}
+
+bool plain(int32_t format) { return format == HEARTH_FORMAT_F32 || format == HEARTH_FORMAT_F16 || format == HEARTH_FORMAT_BF16; }
+bool storable(int32_t format) { return plain(format) || format == HEARTH_FORMAT_Q8_0 || format == HEARTH_FORMAT_Q4_0; }
 
 bool knows_format(int32_t format) { return format_row_bytes(format, 256) > 0; }
 
@@ -156,7 +188,7 @@ int64_t format_row_bytes(int32_t format, int64_t n) {
 }
 
 void decode_row(int32_t format, const void* row, std::size_t n, double* out) {
-    if (storable(format)) {
+    if (plain(format)) {
         for (std::size_t i = 0; i < n; ++i) out[i] = load_element(format, row, static_cast<int64_t>(i));
         return;
     }

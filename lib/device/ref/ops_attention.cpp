@@ -86,16 +86,16 @@ void op_rope(const Work& w) {
 
 void op_cache_store(const Work& w) {
     const hearth_cache& c = w.cache();
-    const hearth_value& k = w.in(0);
+    const auto store = [&](const hearth_value& x, int64_t t, int32_t head, int32_t width, int32_t type, std::byte* row) {
+        const float* values = x.n_group == 1 ? w.row(x, t) + int64_t{head} * width : w.row(x, t, head);
+        encode_row(type, values, static_cast<std::size_t>(width), row + format_row_bytes(type, int64_t{head} * width));
+    };
     for (int64_t t = 0; t < w.args.n_token; ++t) {
         const CachedToken at = cached(w, w.args.seq[t], w.args.index[t]);
-        for (int64_t i = 0; i < int64_t{c.n_head_kv} * c.k_width; ++i) {
-            const float value = k.n_group == 1 ? w.row(k, t)[i] : w.row(k, t, static_cast<int32_t>(i / c.k_width))[i % c.k_width];
-            store_element(c.k_type, at.k, i, value);
+        for (int32_t head = 0; head < c.n_head_kv; ++head) {
+            store(w.in(0), t, head, c.k_width, c.k_type, at.k);
+            if (w.node.in[1] >= 0) store(w.in(1), t, head, c.v_width, c.v_type, at.v);
         }
-        if (w.node.in[1] < 0) continue;
-        for (int64_t i = 0; i < int64_t{c.n_head_kv} * c.v_width; ++i)
-            store_element(c.v_type, at.v, i, w.row(w.in(1), t, static_cast<int32_t>(i / c.v_width))[i % c.v_width]);
     }
 }
 
@@ -126,8 +126,10 @@ void attend(const Work& w, int64_t t, int32_t head) {
     std::vector<double> score;
     for (int32_t place = begin; place < end; ++place) {
         const CachedToken at = cached(w, w.args.seq[t], place);
+        std::vector<double> key(static_cast<std::size_t>(c.k_width));
+        decode_row(c.k_type, at.k + format_row_bytes(c.k_type, int64_t{kv} * c.k_width), key.size(), key.data());
         double dot = 0;
-        for (int32_t i = 0; i < c.k_width; ++i) dot += w.row(q, t, head)[i] * load_element(c.k_type, at.k, int64_t{kv} * c.k_width + i);
+        for (int32_t i = 0; i < c.k_width; ++i) dot += w.row(q, t, head)[i] * key[static_cast<std::size_t>(i)];
         dot *= p.scale;
         if (p.softcap != 0) dot = p.softcap * std::tanh(dot / p.softcap);
         score.push_back(dot + slope * (place - w.args.index[t]));
@@ -140,9 +142,10 @@ void attend(const Work& w, int64_t t, int32_t head) {
         const double weight = std::exp(score[static_cast<std::size_t>(place - begin)] - top);
         const CachedToken at = cached(w, w.args.seq[t], place);
         sum += weight;
-        for (int32_t i = 0; i < c.v_width; ++i)
-            mix[static_cast<std::size_t>(i)] += weight * (latent ? load_element(c.k_type, at.k, i)
-                                                                 : load_element(c.v_type, at.v, int64_t{kv} * c.v_width + i));
+        std::vector<double> value(static_cast<std::size_t>(c.v_width));
+        const std::byte* row = latent ? at.k : at.v + format_row_bytes(c.v_type, int64_t{kv} * c.v_width);
+        decode_row(latent ? c.k_type : c.v_type, row, value.size(), value.data());
+        for (std::size_t i = 0; i < value.size(); ++i) mix[i] += weight * value[i];
     }
     for (int32_t i = 0; i < c.v_width; ++i) w.row(y, t, head)[i] = static_cast<float>(mix[static_cast<std::size_t>(i)] / sum);
 }

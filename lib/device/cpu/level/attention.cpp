@@ -1,5 +1,4 @@
 // Attention of a block of queries over the pages of one sequence and one key/value head, with an online softmax.
-// A page holds K as [k_width, 32] (lane = key) and V as [32, v_width] (lane = element), so nothing is summed across lanes.
 #include <hearth/backend.h>
 
 #include "device/cpu/kernels.hpp"
@@ -13,24 +12,6 @@ using namespace hearth::cpu;
 constexpr int kKeys = static_cast<int>(kPageTokens);
 constexpr int kKeyVectors = kKeys / kLanes;
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
-
-constexpr int kTile = kKeyVectors < 2 ? kKeyVectors : 2;  // registers of keys or elements per query at a time
-
-// out[query][32] = q . K for n queries that share the loads of K; k: [width, 32].
-template <class E, int n>
-inline void scores_of(const float* const* q, const typename E::Stored* k, int64_t width, float (*out)[kKeys]) {
-    for (int v = 0; v < kKeyVectors; v += kTile) {
-        Floats acc[n][kTile] = {};
-        for (int64_t d = 0; d < width; ++d) {
-            Floats key[kTile];
-            for (int j = 0; j < kTile; ++j) key[j] = E::get(k + d * kKeys + (v + j) * kLanes);
-            for (int i = 0; i < n; ++i)
-                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(q[i][d]), key[j], acc[i][j]);
-        }
-        for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
-    }
-}
 
 // Scale, softcap, alibi and mask; keys of the page are places first..first+31.
 inline void mask_scores(const AttentionTask& task, int32_t query, int32_t first, float* s) {
@@ -50,46 +31,6 @@ inline void mask_scores(const AttentionTask& task, int32_t query, int32_t first,
         if (first + i < begin || first + i >= end) s[i] = kNever;
 }
 
-// out[query] = factor * out + sum of p[query][i] * V[i] over keys low..high-1, for n queries that share the loads of V.
-template <class E, int n>
-inline void add_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width, int low,
-                       int high, float* const* out) {
-    int64_t d = 0;
-    for (; d + kTile * kLanes <= width; d += kTile * kLanes) {
-        Floats acc[n][kTile];
-        for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + d + j * kLanes) * factor[i];
-        for (int key = low; key < high; ++key) {
-            Floats value[kTile];
-            for (int j = 0; j < kTile; ++j) value[j] = E::get(v + key * width + d + j * kLanes);
-            for (int i = 0; i < n; ++i)
-                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(p[i][key]), value[j], acc[i][j]);
-        }
-        for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) store(out[i] + d + j * kLanes, acc[i][j]);
-    }
-    for (; d < width; ++d)
-        for (int i = 0; i < n; ++i) {
-            float total = out[i][d] * factor[i];
-            for (int key = low; key < high; ++key) total = fma(splat(p[i][key]), splat(get_one<E>(v + key * width + d)), splat(total))[0];
-            out[i][d] = total;
-        }
-}
-
-// The same where V is the transposed K: v: [width, 32]; masked keys have p = 0 and finite values.
-template <class E, int n>
-inline void add_latent_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width,
-                              float* const* out) {
-    for (int64_t d = 0; d < width; ++d) {
-        Floats acc[n] = {};
-        for (int j = 0; j < kKeyVectors; ++j) {
-            const Floats value = E::get(v + d * kKeys + j * kLanes);
-            for (int i = 0; i < n; ++i) acc[i] = fma(loadf(p[i] + j * kLanes), value, acc[i]);
-        }
-        for (int i = 0; i < n; ++i) out[i][d] = out[i][d] * factor[i] + sum(acc[i]);
-    }
-}
-
 // Folds 32 scores into the running (maximum, sum) and turns them into weights; returns the factor for what is summed so far.
 inline float online_softmax(float* s, float& highest, float& total) {
     Floats tops = splat(highest);
@@ -107,35 +48,32 @@ inline float online_softmax(float* s, float& highest, float& total) {
     return factor;
 }
 
-// n queries from `query` on over one page, whose first key is place `first`.
-template <class E, int n>
-void attend_page(const AttentionTask& task, int32_t query, int32_t first, const uint8_t* page) {
-    using Stored = typename E::Stored;
+// Some queries over one page, whose first key is place `first`.
+void attend_page(const QueryGroup& queries, const KeyKernel& key, const ValueKernel& value, int32_t first, const uint8_t* page) {
+    const AttentionTask& task = *queries.task;
     int low = kKeys, high = 0;  // keys that any of the queries sees
-    for (int i = query; i < query + n; ++i) {
+    for (int i = queries.first; i < queries.first + queries.n; ++i) {
         low = task.begin[i] - first < low ? task.begin[i] - first : low;
         high = task.end[i] - first > high ? task.end[i] - first : high;
     }
     low = low < 0 ? 0 : low;
     high = high > kKeys ? kKeys : high;
     if (low >= high) return;
-    const Stored* k = reinterpret_cast<const Stored*>(page + task.k_offset);
-    alignas(64) float s[n][kKeys];
-    float factor[n];
-    scores_of<E, n>(task.q + query, k, task.k_width, s);
-    for (int i = 0; i < n; ++i) {
-        float* state = task.scratch + 2 * (query + i);
-        mask_scores(task, query + i, first, s[i]);
+    alignas(64) float s[4][kKeys];
+    float factor[4];
+    key.scores(queries, page + task.k_offset, s);
+    for (int i = 0; i < queries.n; ++i) {
+        float* state = task.scratch + 2 * (queries.first + i);
+        mask_scores(task, queries.first + i, first, s[i]);
         factor[i] = online_softmax(s[i], state[0], state[1]);
     }
     if (task.latent)
-        add_latent_values<E, n>(s, factor, k, task.v_width, task.out + query);
+        key.add_latent(queries, page + task.k_offset, s, factor);
     else
-        add_values<E, n>(s, factor, reinterpret_cast<const Stored*>(page + task.v_offset), task.v_width, low, high, task.out + query);
+        value.add(queries, page + task.v_offset, s, factor, low, high);
 }
 
-template <class E>
-void attention(const AttentionTask& task) {
+void attention(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value) {
     int32_t low = INT32_MAX, high = 0;
     for (int32_t i = 0; i < task.n_query; ++i) {
         task.scratch[2 * i] = kNever;
@@ -149,9 +87,9 @@ void attention(const AttentionTask& task) {
         if (page < 0) continue;
         const uint8_t* at = task.pool + page * task.page_bytes;
         int32_t i = 0;
-        for (; i + 4 <= task.n_query; i += 4) attend_page<E, 4>(task, i, place, at);
-        for (; i + 2 <= task.n_query; i += 2) attend_page<E, 2>(task, i, place, at);
-        if (i < task.n_query) attend_page<E, 1>(task, i, place, at);
+        for (; i + 4 <= task.n_query; i += 4) attend_page({&task, i, 4}, key, value, place, at);
+        for (; i + 2 <= task.n_query; i += 2) attend_page({&task, i, 2}, key, value, place, at);
+        if (i < task.n_query) attend_page({&task, i, 1}, key, value, place, at);
     }
     for (int32_t i = 0; i < task.n_query; ++i) {
         float total = task.scratch[2 * i + 1], factor = 1;
@@ -165,34 +103,9 @@ void attention(const AttentionTask& task) {
     }
 }
 
-template <class E>
-void store_k(uint8_t* page, const float* k, int64_t width, int64_t slot) {
-    auto* to = reinterpret_cast<typename E::Stored*>(page) + slot;
-    for (int64_t d = 0; d < width; ++d) put_one<E>(to + d * kKeys, k[d]);
-}
-
-template <class E>
-void store_v(uint8_t* page, const float* v, int64_t width, int64_t slot) {
-    auto* to = reinterpret_cast<typename E::Stored*>(page) + slot * width;
-    for (int64_t d = 0; d < width; ++d) put_one<E>(to + d, v[d]);
-}
-
-template <class E>
-constexpr AttentionKernel kernel() {
-    return {attention<E>, store_k<E>, store_v<E>};
-}
-
-constexpr AttentionKernels kernels() {
-    AttentionKernels table{};
-    table.format[HEARTH_FORMAT_F32] = kernel<AsF32>();
-    table.format[HEARTH_FORMAT_F16] = kernel<AsF16>();
-    table.format[HEARTH_FORMAT_BF16] = kernel<AsBf16>();
-    return table;
-}
-
 }  // namespace
 
 extern "C" {
 extern const AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention);
-constexpr AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention) = kernels();
+constexpr AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention) = {attention};
 }

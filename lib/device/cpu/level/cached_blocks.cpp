@@ -1,0 +1,183 @@
+// Cached keys and values as codes: blocks of 32 elements with a scale, Q8_0 and Q4_0.
+// Keys meet queries as integers: those are codes, too (see AttentionTask). Values are taken out of their codes as floats.
+#include <hearth/backend.h>
+
+#include "device/cpu/kernels.hpp"
+#include "device/cpu/level/int8.hpp"
+#include "device/cpu/level/lanes.hpp"
+#include "device/cpu/level/math.hpp"
+#include "device/cpu/level/query_group.hpp"
+
+namespace {
+
+using namespace hearth::cpu;
+
+constexpr int kBlock = 32;
+constexpr int kScaleBytes = 2;
+
+// What sets the two types apart. `sums` is sum over the block of code(key) * q for the keys of one register.
+struct Codes8 {
+    static constexpr int kBytes = 32;
+    static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
+        const Ints one = spread(Ints{} + 1);
+        for (int i = 0; i < n; ++i) total[i] = Ints{} - kSignedOffset * q[i]->sum;
+        for (int g = 0; g < kBlock / 4; ++g) {
+            const Ints c = loadi(codes + g * kKeys * 4);
+            for (int i = 0; i < n; ++i) total[i] = dot_signed(total[i], c, splat4(q[i]->q + 4 * g), one);
+        }
+    }
+    // Elements at..at+kLanes-1 of a block's codes.
+    static inline Floats values(const uint8_t* codes, int at) { return to_floats(load_signed_bytes(codes + at)); }
+    static inline float scale(const float* x) {
+        float top = 0;
+        for (int i = 0; i < kBlock; ++i) {
+            const float size = x[i] < 0 ? -x[i] : x[i];
+            top = size > top ? size : top;
+        }
+        return top / 127.0f;
+    }
+    static inline void encode(const int32_t* code, uint8_t* bytes) {
+        for (int i = 0; i < kBlock; ++i) bytes[i] = static_cast<uint8_t>(code[i]);
+    }
+};
+
+struct Codes4 {
+    static constexpr int kBytes = 16;
+    static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
+        Ints partial[4] = {};
+        for (int g = 0; g < kBlock / 8; ++g) {
+            const Ints c = loadi(codes + g * kKeys * 4), low = bits(c, 0, 15), high = bits(c, 4, 15);
+            for (int i = 0; i < n; ++i) {
+                partial[i] = dot_step(partial[i], low, splat4(q[i]->q + 4 * g));
+                partial[i] = dot_step(partial[i], high, splat4(q[i]->q + 16 + 4 * g));
+            }
+        }
+        for (int i = 0; i < n; ++i) total[i] = finish(partial[i]) - 8 * q[i]->sum;
+    }
+    static inline Floats values(const uint8_t* codes, int at) {
+        const Ints c = load_bytes(codes + at % 16);
+        return to_floats((at < 16 ? c & 15 : c >> 4) - 8);
+    }
+    // The element of the largest size becomes the code 0, which stands for -8.
+    static inline float scale(const float* x) {
+        float top = 0, size = 0;
+        for (int i = 0; i < kBlock; ++i) {
+            const float s = x[i] < 0 ? -x[i] : x[i];
+            if (s > size) size = s, top = x[i];
+        }
+        return top / -8.0f;
+    }
+    static inline void encode(const int32_t* code, uint8_t* bytes) {
+        for (int i = 0; i < kBlock / 2; ++i) {
+            const auto nibble = [&](int at) { return code[at] + 8 > 15 ? 15 : code[at] + 8; };
+            bytes[i] = static_cast<uint8_t>(nibble(i) | nibble(i + 16) << 4);
+        }
+    }
+};
+
+// codes = round(x / scale), to even; the scale itself is kept as a half.
+template <class C>
+inline void quantise(const float* x, uint16_t* scale, uint8_t* bytes) {
+    const float d = C::scale(x);
+    const Floats inverse = splat(d != 0 ? 1.0f / d : 0.0f);
+    int32_t code[kBlock];
+    for (int i = 0; i < kBlock; i += kLanes) store(code + i, round_to_ints(loadf(x + i) * inverse));
+    put_one<AsF16>(scale, d);
+    C::encode(code, bytes);
+}
+
+template <class C>
+void store_k(uint8_t* page, const float* k, int64_t width, int64_t slot) {
+    for (int64_t b = 0; b < width / kBlock; ++b, page += kKeys * (kScaleBytes + C::kBytes)) {
+        uint8_t bytes[C::kBytes];
+        uint16_t scale;
+        quantise<C>(k + b * kBlock, &scale, bytes);
+        __builtin_memcpy(page + slot * kScaleBytes, &scale, kScaleBytes);
+        for (int g = 0; g < C::kBytes / 4; ++g) __builtin_memcpy(page + kKeys * kScaleBytes + (g * kKeys + slot) * 4, bytes + 4 * g, 4);
+    }
+}
+
+template <class C>
+void store_v(uint8_t* page, const float* v, int64_t width, int64_t slot) {
+    uint8_t* to = page + slot * (width / kBlock) * (kScaleBytes + C::kBytes);
+    for (int64_t b = 0; b < width / kBlock; ++b, to += kScaleBytes + C::kBytes) {
+        uint16_t scale;
+        quantise<C>(v + b * kBlock, &scale, to + kScaleBytes);
+        __builtin_memcpy(to, &scale, kScaleBytes);
+    }
+}
+
+template <class C, int n>
+inline void scores_of(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]) {
+    const int64_t n_block = g.task->k_width / kBlock;
+    for (int v = 0; v < kKeyVectors; ++v) {
+        Floats acc[n] = {};
+        const uint8_t* at = k;
+        for (int64_t b = 0; b < n_block; ++b, at += kKeys * (kScaleBytes + C::kBytes)) {
+            const Q8Block* q[n];
+            Ints total[n];
+            for (int i = 0; i < n; ++i) q[i] = g.task->q8 + (g.first + i) * n_block + b;
+            C::sums(at + kKeys * kScaleBytes + v * kLanes * 4, q, n, total);
+            const Floats scale = halves(at + v * kLanes * kScaleBytes);
+            for (int i = 0; i < n; ++i) acc[i] = fma(to_floats(total[i]), scale * q[i]->d, acc[i]);
+        }
+        for (int i = 0; i < n; ++i) store(out[i] + v * kLanes, acc[i]);
+    }
+}
+
+constexpr int kTile = kBlock / kLanes < 2 ? kBlock / kLanes : 2;  // registers of elements per query at a time
+
+template <class C, int n>
+inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
+    const int64_t n_block = g.task->v_width / kBlock, row_bytes = n_block * (kScaleBytes + C::kBytes);
+    float* const* out = g.task->out + g.first;
+    for (int64_t b = 0; b < n_block; ++b) {
+        const uint8_t* block = v + b * (kScaleBytes + C::kBytes);
+        float weight[n][kKeys];
+        for (int key = low; key < high; ++key) {
+            uint16_t scale;
+            __builtin_memcpy(&scale, block + key * row_bytes, kScaleBytes);
+            const float d = get_one<AsF16>(&scale);
+            for (int i = 0; i < n; ++i) weight[i][key] = p[i][key] * d;
+        }
+        for (int e = 0; e < kBlock; e += kTile * kLanes) {
+            Floats acc[n][kTile];
+            for (int i = 0; i < n; ++i)
+                for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + b * kBlock + e + j * kLanes) * factor[i];
+            for (int key = low; key < high; ++key) {
+                Floats value[kTile];
+                for (int j = 0; j < kTile; ++j) value[j] = C::values(block + key * row_bytes + kScaleBytes, e + j * kLanes);
+                for (int i = 0; i < n; ++i)
+                    for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(weight[i][key]), value[j], acc[i][j]);
+            }
+            for (int i = 0; i < n; ++i)
+                for (int j = 0; j < kTile; ++j) store(out[i] + b * kBlock + e + j * kLanes, acc[i][j]);
+        }
+    }
+}
+
+template <class C>
+void scores(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]) {
+    by_count(g, [&](auto n) { scores_of<C, n.value>(g, k, out); });
+}
+
+template <class C>
+void add(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
+    by_count(g, [&](auto n) { add_values<C, n.value>(g, v, p, factor, low, high); });
+}
+
+constexpr CachedKernels kernels() {
+    CachedKernels table{};
+    table.key[HEARTH_FORMAT_Q8_0] = {scores<Codes8>, nullptr, store_k<Codes8>, 1};
+    table.key[HEARTH_FORMAT_Q4_0] = {scores<Codes4>, nullptr, store_k<Codes4>, 1};
+    table.value[HEARTH_FORMAT_Q8_0] = {add<Codes8>, store_v<Codes8>};
+    table.value[HEARTH_FORMAT_Q4_0] = {add<Codes4>, store_v<Codes4>};
+    return table;
+}
+
+}  // namespace
+
+extern "C" {
+extern const CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_blocks);
+constexpr CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_blocks) = kernels();
+}
