@@ -70,6 +70,44 @@ HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return pair_dot(pa
 HEARTH_INLINE inline Ints finish(Ints partial) { return pair_dot(partial, Ints{} + 0x00010001); }
 #endif
 
+constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
+HEARTH_INLINE inline Ints one_factor() {
+#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
+    return Ints{} + 1;
+#else
+    return Ints{} + 0x00010001;
+#endif
+}
+
+// Adds factor times the sums of signed code * q; kSignedOffset * factor times the sum of q is in it and must come off.
+#if defined(__AVX512VNNI__)
+constexpr int kSignedOffset = 128;
+HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    return total + finish(dot_step(Ints{}, codes ^ static_cast<int32_t>(0x80808080), q), factor);
+}
+#elif defined(__AVX2__)
+constexpr int kSignedOffset = 0;
+HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    const __m256i w = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), w);
+    Ints sum = total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x)), factor);
+    __asm__("" : "+x"(sum));  // as above
+    return sum;
+}
+#elif defined(__SSSE3__)
+constexpr int kSignedOffset = 0;
+HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    const __m128i w = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), w);
+    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x)), factor);
+}
+#else
+constexpr int kSignedOffset = 0;
+HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+    Ints sums{};
+    for (int byte = 0; byte < 4; ++byte) sums += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
+    return total + sums * factor;
+}
+#endif
+
 // table[index] for every byte; table: [16], indices below 16.
 HEARTH_INLINE inline Ints lookup(const int8_t* table, Ints index) {
 #if defined(__AVX512BW__)
@@ -86,25 +124,6 @@ HEARTH_INLINE inline Ints lookup(const int8_t* table, Ints index) {
     for (uint8_t& b : bytes) b = static_cast<uint8_t>(table[b]);
     return loadi(bytes);
 #endif
-}
-
-// Signed codes as unsigned ones with 128 added. Where sums are 16 bits wide such bytes come in two planes of 4 bits.
-#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
-constexpr int kSignedPlanes = 1;
-template <int plane>
-HEARTH_INLINE inline Ints signed_plane(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }
-#else
-constexpr int kSignedPlanes = 2;
-template <int plane>
-HEARTH_INLINE inline Ints signed_plane(Ints codes) { return plane == 0 ? codes & 0x0f0f0f0f : bits(codes, 4, 15) ^ 0x08080808; }
-#endif
-// The values of IQ4_NL and IQ4_XS for 4-bit codes, as such planes.
-template <int plane>
-HEARTH_INLINE inline Ints iq4_plane(Ints codes) {
-    static constexpr int8_t kAll[16] = {1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15};
-    static constexpr int8_t kLow[16] = {1, 8, 13, 15, 15, 13, 10, 6, 1, 13, 9, 6, 5, 5, 9, 1};
-    static constexpr int8_t kHigh[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12, 13, 15};
-    return lookup(kSignedPlanes == 1 ? kAll : plane == 0 ? kLow : kHigh, codes);
 }
 
 // One byte of each of the 16 rows, to be spread to lanes by words_of(): every 128 bits hold all of them.
@@ -155,5 +174,11 @@ HEARTH_INLINE inline Ints factor_of(Ints words) { return (words << 16) >> 16; }
 #else
 HEARTH_INLINE inline Ints factor_of(Ints words) { return words; }
 #endif
+
+// The values of IQ4_NL and IQ4_XS for 4-bit codes.
+HEARTH_INLINE inline Ints iq4_values(Ints codes) {
+    static constexpr int8_t kTable[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    return lookup(kTable, codes);
+}
 
 }  // namespace

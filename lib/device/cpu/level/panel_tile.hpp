@@ -23,15 +23,14 @@ HEARTH_INLINE inline Ints bytes_at(const uint8_t* w, int offset) { return rows16
 // What a panel keeps beside its codes, one block of it, ready for products. Formats without integer scales use d and m alone.
 template <class F>
 struct Scales {
-    Ints factor[F::kElements / F::kGroup][kVectors];  // from spread()
+    Ints factor[F::kElements / F::kGroup][kVectors];  // from factor_of()
     Ints pair[F::kElements / 32][kVectors];           // per 32 elements: what both sums of 16 activations are multiplied with
     Floats d[kVectors], m[kVectors];
 };
 
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
-// the kLanes rows of register v codes(w, j, plane, g, v), elements 32j+4g..32j+4g+3 as unsigned bytes, where
-// code = plane 0 + 16 * plane 1; kFlush steps of a plane fit 16 bits. j and plane are constants, so that shifts are immediate:
-// j counts to kPeriod, after which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a
+// the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
+// otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a
 // panel, each 16 times its offset in the panel's block.
 // F::finish() adds a block's sums.
 template <class F>
@@ -42,41 +41,31 @@ struct Panel {
     static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 4096;
     static constexpr int kRun = F::kFlush < F::kGroup / 4 ? F::kFlush : F::kGroup / 4;
 
-    // Adds steps first..first+kRun-1 of n_plane planes from `plane` on. The order (codes, tokens, registers) keeps codes and
-    // partial sums in registers and shares each broadcast.
-    template <int n_token, int n_plane, int plane, class Codes>
-    static HEARTH_INLINE inline void run(Codes codes, const Act* const* act, int j, int first, const Scales<F>& s, Ints (*total)[kVectors]) {
-        Ints partial[n_plane][n_token][kVectors] = {};
-        unrolled<kRun>([&](auto step) HEARTH_INLINE {
-            const int g = first + decltype(step)::value;
-            Ints c[n_plane][kVectors];
-            unrolled<n_plane>([&](auto p) HEARTH_INLINE {
-                for (int v = 0; v < kVectors; ++v) c[p.value][v] = codes(Constant<plane + decltype(p)::value>{}, g, v);
-            });
-            for (int t = 0; t < n_token; ++t) {
-                const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
-                for (int p = 0; p < n_plane; ++p)
-                    for (int v = 0; v < kVectors; ++v) partial[p][t][v] = dot_step(partial[p][t][v], c[p][v], q);
-            }
-        });
-        for (int t = 0; t < n_token; ++t)
-            for (int v = 0; v < kVectors; ++v)
-                for (int p = 0; p < n_plane; ++p) {
-                    const Ints sum = F::kScaled ? finish(partial[p][t][v], s.factor[(8 * j + first) * 4 / F::kGroup][v]) : finish(partial[p][t][v]);
-                    total[t][v] += plane + p == 0 ? sum : sum << 4;
-                }
-    }
-
-    // Adds 32 elements; codes(plane, g, v).
+    // Adds elements 32j..32j+31; codes(g, v). The order (codes, tokens, registers) keeps codes and partial sums in registers and
+    // shares each broadcast.
     template <int n_token, class Codes>
     static HEARTH_INLINE inline void group(Codes codes, const Act* const* act, int j, const Scales<F>& s, Ints (*total)[kVectors]) {
-        constexpr bool kTogether = F::kPlanes * n_token * kVectors <= 8;
         unrolled<8 / kRun>([&](auto r) HEARTH_INLINE {
             constexpr int kFirst = decltype(r)::value * kRun;
-            if constexpr (kTogether)
-                run<n_token, F::kPlanes, 0>(codes, act, j, kFirst, s, total);
-            else
-                unrolled<F::kPlanes>([&](auto p) HEARTH_INLINE { run<n_token, 1, decltype(p)::value>(codes, act, j, kFirst, s, total); });
+            const Ints* factor = s.factor[(8 * j + kFirst) * 4 / F::kGroup];
+            Ints partial[n_token][kVectors] = {};
+            unrolled<kRun>([&](auto step) HEARTH_INLINE {
+                constexpr int g = kFirst + decltype(step)::value;
+                Ints c[kVectors];
+                for (int v = 0; v < kVectors; ++v) c[v] = codes(g, v);
+                for (int t = 0; t < n_token; ++t) {
+                    const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
+                    for (int v = 0; v < kVectors; ++v) {
+                        if constexpr (F::kSigned)
+                            total[t][v] = dot_signed(total[t][v], c[v], q, F::kScaled ? factor[v] : one_factor());
+                        else
+                            partial[t][v] = dot_step(partial[t][v], c[v], q);
+                    }
+                }
+            });
+            if constexpr (!F::kSigned)
+                for (int t = 0; t < n_token; ++t)
+                    for (int v = 0; v < kVectors; ++v) total[t][v] += F::kScaled ? finish(partial[t][v], factor[v]) : finish(partial[t][v]);
         });
     }
 
@@ -92,25 +81,23 @@ struct Panel {
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
                 const int now = first + decltype(j)::value;
                 for (int line = 0; line < kLines; ++line) __builtin_prefetch(w + kAheadBytes + now * (kBlockBytes / kGroups) + 64 * line);
-                const auto codes = [=](auto plane, int g, int v) HEARTH_INLINE { return F::codes(at, j, plane, g, v); };
+                const auto codes = [=](int g, int v) HEARTH_INLINE { return F::codes(at, j, g, v); };
                 group<n_token>(codes, act, now, s, total);
                 __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
             });
         F::template finish<n_token>(s, act, total, acc);
     }
 
-    // The same in two steps, for many tokens: codes: [kGroups, planes, 8 steps, 16 rows, 4].
-    static constexpr int kCodeBytes = kGroups * F::kPlanes * 8 * kStep;
+    // The same in two steps, for many tokens: codes: [kGroups, 8 steps, 16 rows, 4].
+    static constexpr int kCodeBytes = kGroups * 8 * kStep;
     static HEARTH_INLINE inline void unpack(const uint8_t* w, uint8_t* to) {
         for (int first = 0; first < kGroups; first += F::kPeriod, w += kPeriodBytes)
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
-                unrolled<F::kPlanes>([&](auto plane) HEARTH_INLINE {
-                    unrolled<8>([&](auto g) HEARTH_INLINE {
-                        for (int v = 0; v < kVectors; ++v) {
-                            store(to, F::codes(w, j, plane, decltype(g)::value, v));
-                            to += kVector;
-                        }
-                    });
+                unrolled<8>([&](auto g) HEARTH_INLINE {
+                    for (int v = 0; v < kVectors; ++v) {
+                        store(to, F::codes(w, j, decltype(g)::value, v));
+                        to += kVector;
+                    }
                 });
             });
     }
@@ -118,9 +105,7 @@ struct Panel {
     static HEARTH_INLINE inline void unpacked_block(const uint8_t* from, const Scales<F>& s, const Act* const* act, Floats (*acc)[kVectors]) {
         Ints total[n_token][kVectors] = {};
         for (int j = 0; j < kGroups; ++j) {
-            const auto codes = [=](auto plane, int g, int v) HEARTH_INLINE {
-                return loadi(from + ((j * F::kPlanes + decltype(plane)::value) * 8 + g) * kStep + v * kVector);
-            };
+            const auto codes = [=](int g, int v) HEARTH_INLINE { return loadi(from + (j * 8 + g) * kStep + v * kVector); };
             group<n_token>(codes, act, j, s, total);
         }
         F::template finish<n_token>(s, act, total, acc);
@@ -154,7 +139,7 @@ void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n
         for (int t = 0; t < n_token; ++t) ++act[t];
     }
     for (int s = 0; s < n_stream; ++s)
-        for (int t = 0; t < n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
+        for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
 }
 
 template <class F, int n_token>
@@ -205,6 +190,7 @@ template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
     if (task.n_token == 1) return few_tokens<F, 1>(task);
     if (task.n_token == 2) return few_tokens<F, 2>(task);
+    if (task.n_token <= 4) return few_tokens<F, 4>(task);
     for (int64_t row = task.row_begin; row < task.row_end; row += kRows)
         for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
             many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);

@@ -13,11 +13,11 @@ struct Rows {
     Ints scale[2], min[2];  // equal where groups have 32
 };
 
-template <class F, int group, int zero, int flush, bool has_min, int period, int period_file, int planes = 1>
+template <class F, int group, int zero, int flush, bool has_min, int period, int period_file>
 struct SuperBlock {
     using Act = Q8SuperBlock;
-    static constexpr int kElements = 256, kGroup = group, kFlush = flush, kPlanes = planes, kPeriod = period, kPeriodFile = period_file;
-    static constexpr bool kScaled = true;
+    static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period, kPeriodFile = period_file;
+    static constexpr bool kScaled = true, kSigned = flush == kIsSigned;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
@@ -69,8 +69,8 @@ HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
     static constexpr int kBytes = 144;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return bits(codes_at(w, 16, g, v), J::value * 4, 15);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
@@ -80,8 +80,8 @@ struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
 struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
     static constexpr int kBytes = 176;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         constexpr int j = J::value;
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 16, p * 8 + g, v); };
         if constexpr (j < 5) return bits(plane(j), 0, 31);
@@ -95,8 +95,8 @@ struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     static constexpr int kBytes = 210;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 192 + 2 * j), bytes_at(w, 193 + 2 * j)}, {}}; }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
         if constexpr (J::value < 3) return bits(plane(J::value), 0, 63);
         return bits(plane(0), 6, 3) | bits(plane(1), 4, 12) | bits(plane(2), 2, 48);
@@ -109,8 +109,8 @@ struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
         const Ints a = bytes_at(w, 2 * j), b = bytes_at(w, 2 * j + 1);
         return {{bits(a, 0, 15), bits(b, 0, 15)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return bits(codes_at(w, 16, g, v), J::value * 2, 3);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 80, v); }
@@ -123,8 +123,8 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
         return minus32(bits(bytes_at(w, 96 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 104 + g % 4), g / 4 * 2, 3) << 4));
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         constexpr int j = J::value;
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
         if constexpr (j < 6) return bits(plane(j / 2), j % 2 * 3, 7);
@@ -133,16 +133,16 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 108, v); }
 };
-struct IQ4_XS : SuperBlock<IQ4_XS, 32, 128, 8, false, 1, 16, kSignedPlanes> {
+struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static constexpr int kBytes = 136;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
         const Ints high = bits(bytes_at(w, 2 + j / 4), j % 4 * 2, 3), low = bits(bytes_at(w, 4 + j / 2), j % 2 * 4, 15);
         const Ints s = minus32(low | (high << 4));
         return {{s, s}, {}};
     }
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
-        return iq4_plane<P::value>(bits(codes_at(w, 8, g % 4, v), g / 4 * 4, 15));
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
+        return iq4_values(bits(codes_at(w, 8, g % 4, v), g / 4 * 4, 15));
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };

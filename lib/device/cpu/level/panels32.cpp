@@ -9,11 +9,11 @@ using namespace hearth::cpu;
 
 // What the formats share: no integer scales; value = step * (code - kZero) + min_step. A format gives step(w, v), and
 // min_step(w, v) where it has one.
-template <class F, int zero, int flush, bool has_min = false, int planes = 1>
+template <class F, int zero, int flush, bool has_min = false>
 struct Block {
     using Act = Q8Block;
-    static constexpr int kElements = 32, kGroup = 32, kFlush = flush, kPlanes = planes, kPeriod = 1, kPeriodFile = 0;
-    static constexpr bool kScaled = false;
+    static constexpr int kElements = 32, kGroup = 32, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = 1, kPeriodFile = 0;
+    static constexpr bool kScaled = false, kSigned = flush == kIsSigned;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
@@ -43,52 +43,52 @@ HEARTH_INLINE inline Ints fifth_bits(const uint8_t* words, int g, int v) {  // w
 
 struct Q4_0 : Block<Q4_0, 8, 8> {
     static constexpr int kBytes = 18;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return nibbles(w + 2 * kRows, g, v); }
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 2 * kRows, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct Q4_1 : Block<Q4_1, 0, 8, true> {
     static constexpr int kBytes = 20;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return nibbles(w + 4 * kRows, g, v); }
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 4 * kRows, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 struct Q5_0 : Block<Q5_0, 16, 4> {
     static constexpr int kBytes = 22;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return nibbles(w + 6 * kRows, g, v) | fifth_bits(w + 2 * kRows, g, v);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct Q5_1 : Block<Q5_1, 0, 4, true> {
     static constexpr int kBytes = 24;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return nibbles(w + 8 * kRows, g, v) | fifth_bits(w + 4 * kRows, g, v);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
-struct Q8_0 : Block<Q8_0, 128, 8, false, kSignedPlanes> {
+struct Q8_0 : Block<Q8_0, kSignedOffset, kIsSigned> {
     static constexpr int kBytes = 34;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) { return signed_plane<P::value>(codes_at(w, 2, g, v)); }
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return codes_at(w, 2, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct IQ4_NL : Block<IQ4_NL, 128, 8, false, kSignedPlanes> {
+struct IQ4_NL : Block<IQ4_NL, kSignedOffset, kIsSigned> {
     static constexpr int kBytes = 18;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {
-        return iq4_plane<P::value>(nibbles(w + 2 * kRows, g, v));
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
+        return iq4_values(nibbles(w + 2 * kRows, g, v));
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct MXFP4 : Block<MXFP4, 12, 4> {
     static constexpr int kBytes = 17;
-    template <class J, class P>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, P, int g, int v) {  // the doubled values plus 12
+    template <class J>
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {  // the doubled values plus 12
         static constexpr int8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
         return lookup(kTable, nibbles(w + kRows, g, v));
     }
