@@ -15,30 +15,6 @@ using namespace hearth::cpu;
 constexpr int kBlock = 32;
 constexpr int kScaleBytes = 2;
 
-// Adds sums of signed code * q over the 4 bytes of a lane; kSignedOffset times the sum of q is in it and must come off.
-#if defined(__AVX512VNNI__)
-constexpr int kSignedOffset = 128;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) { return dot_step(total, codes ^ static_cast<int32_t>(0x80808080), q); }
-#elif defined(__AVX2__)
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
-    const __m256i c = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), c);
-    return total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(c), x)));
-}
-#elif defined(__SSSE3__)
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
-    const __m128i c = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), c);
-    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(c), x)));
-}
-#else
-constexpr int kSignedOffset = 0;
-inline Ints dot_signed(Ints total, Ints codes, Ints q) {
-    for (int byte = 0; byte < 4; ++byte) total += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
-    return total;
-}
-#endif
-
 // What sets the two types apart. `sums` is sum over the block of code(key) * q for the keys of one register.
 struct Codes8 {
     static constexpr int kBytes = 32;
@@ -46,7 +22,7 @@ struct Codes8 {
         for (int i = 0; i < n; ++i) total[i] = Ints{} - kSignedOffset * q[i]->sum;
         for (int g = 0; g < kBlock / 4; ++g) {
             const Ints c = loadi(codes + g * kKeys * 4);
-            for (int i = 0; i < n; ++i) total[i] = dot_signed(total[i], c, splat4(q[i]->q + 4 * g));
+            for (int i = 0; i < n; ++i) total[i] = dot_signed(total[i], c, splat4(q[i]->q + 4 * g), one_factor());
         }
     }
     // Elements at..at+kLanes-1 of a block's codes.
