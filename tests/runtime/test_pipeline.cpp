@@ -95,8 +95,8 @@ TEST_CASE("a cancelled step in stretches leaves the context as it was") {
 }
 
 TEST_CASE("devices in a chain work at the same time") {
-    // Devices a hundred times slower than this CPU: what they take is mostly waiting, which they can do together.
-    const Loaded chain = load_model(tiny_llama(8), "sim:2x8MiB;compute=0.01,layers=9,shares=1:1");
+    // Devices twenty times slower than this CPU: what they take is mostly waiting, which they can do together.
+    const Loaded chain = load_model(tiny_llama(4), "sim:2x8MiB;compute=0.05,layers=5,shares=1:1");
     const auto context = chain.context(600, 1, 512);
     decode(*context, random_tokens(512, 4));
     const uint64_t before = busy_us(chain, 1) + busy_us(chain, 2);
@@ -106,6 +106,6 @@ TEST_CASE("devices in a chain work at the same time") {
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
     const uint64_t busy = busy_us(chain, 1) + busy_us(chain, 2) - before;
     INFO("took " << took << " us, the devices worked " << busy << " us");
-    // One after the other it would be all of it, in eight stretches 9/16; shares of 4 and 5 parts, and noise.
+    // One after the other it would be all of it, in eight stretches 9/16; shares of 2 and 3 parts, and noise.
     CHECK(static_cast<double>(took) < 0.8 * static_cast<double>(busy));
 }
