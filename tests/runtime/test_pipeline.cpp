@@ -99,13 +99,15 @@ TEST_CASE("devices in a chain work at the same time") {
     const Loaded chain = load_model(tiny_llama(4), "sim:2x8MiB;compute=0.05,layers=5,shares=1:1");
     const auto context = chain.context(600, 1, 512);
     decode(*context, random_tokens(512, 4));
-    const uint64_t before = busy_us(chain, 1) + busy_us(chain, 2);
-    const auto start = std::chrono::steady_clock::now();
-    context->clear();
-    decode(*context, random_tokens(512, 5));
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-    const uint64_t busy = busy_us(chain, 1) + busy_us(chain, 2) - before;
-    INFO("took " << took << " us, the devices worked " << busy << " us");
-    // One after the other it would be all of it, in eight stretches 9/16; shares of 2 and 3 parts, and noise.
-    CHECK(static_cast<double>(took) < 0.8 * static_cast<double>(busy));
+    double least = 2;  // of several: another program may take this one's time in between
+    for (int i = 0; i < 8 && least >= 0.8; ++i) {
+        const uint64_t before = busy_us(chain, 1) + busy_us(chain, 2);
+        const auto start = std::chrono::steady_clock::now();
+        context->clear();
+        decode(*context, random_tokens(512, 5));
+        const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+        least = std::min(least, static_cast<double>(took) / static_cast<double>(busy_us(chain, 1) + busy_us(chain, 2) - before));
+    }
+    // One after the other it would be at least 1, in eight stretches 9/16; shares of 2 and 3 parts, and noise.
+    CHECK(least < 0.8);
 }
