@@ -35,7 +35,9 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
 }
 
 DeviceBuffer::~DeviceBuffer() {
-    if (buffer_) device_->table_.free(device_->handle_, buffer_);
+    if (!buffer_) return;
+    std::lock_guard lock(device_->mutex_);
+    device_->table_.free(device_->handle_, buffer_);
 }
 
 Result<std::unique_ptr<Device>> Device::open(const hearth_backend& backend, const hearth_host& host, int32_t index,
@@ -64,6 +66,7 @@ Status Device::check(int32_t code, const hearth_fault& fault) const {
 }
 
 Result<hearth_backend_device> Device::describe() {
+    std::lock_guard lock(mutex_);
     hearth_backend_device info{};
     info.size = sizeof info;
     hearth_fault fault{};
@@ -81,6 +84,7 @@ Result<int32_t> count_devices(const hearth_backend& backend, const hearth_host& 
 
 Result<DeviceBuffer> Device::alloc(uint64_t bytes, const char* what) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     hearth_buffer* buffer = nullptr;
     HEARTH_CHECK(check(table_.alloc(handle_, bytes, what, &buffer, &fault), fault));
     return DeviceBuffer(this, buffer, bytes);
@@ -88,21 +92,25 @@ Result<DeviceBuffer> Device::alloc(uint64_t bytes, const char* what) {
 
 Status Device::upload(hearth_place to, const void* from, uint64_t bytes) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.upload(handle_, to, from, bytes, &fault), fault);
 }
 
 Status Device::download(hearth_place from, void* to, uint64_t bytes) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.download(handle_, from, to, bytes, &fault), fault);
 }
 
 Status Device::copy(hearth_place from, hearth_place to, uint64_t bytes) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.copy(handle_, from, to, bytes, &fault), fault);
 }
 
 Result<hearth_layout> Device::layout(const hearth_weight& weight) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     hearth_layout layout{};
     HEARTH_CHECK(check(table_.tensor_layout(handle_, &weight, &layout, &fault), fault));
     return layout;
@@ -116,6 +124,7 @@ Status Device::upload_weight(const hearth_weight& weight, const hearth_layout& l
 
 Result<uint64_t> Device::page_bytes(const hearth_cache& cache) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     uint64_t bytes = 0;
     HEARTH_CHECK(check(table_.page_bytes(handle_, &cache, &bytes, &fault), fault));
     return bytes;
@@ -123,17 +132,20 @@ Result<uint64_t> Device::page_bytes(const hearth_cache& cache) {
 
 Status Device::export_page(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer, void* k, void* v) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.export_page(handle_, &cache, pool, page, layer, k, v, &fault), fault);
 }
 
 Status Device::import_page(const hearth_cache& cache, hearth_place pool, int32_t page, int32_t layer, const void* k,
                            const void* v) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.import_page(handle_, &cache, pool, page, layer, k, v, &fault), fault);
 }
 
 Result<hearth_program_bytes> Device::measure(const hearth_graph& graph) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     hearth_program_bytes bytes{};
     HEARTH_CHECK(check(table_.compile(handle_, &graph, nullptr, &bytes, nullptr, &fault), fault));
     return bytes;
@@ -141,6 +153,7 @@ Result<hearth_program_bytes> Device::measure(const hearth_graph& graph) {
 
 Result<hearth_program*> Device::build(const hearth_graph& graph, const hearth_bindings& bindings) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     hearth_program_bytes bytes{};
     hearth_program* program = nullptr;
     HEARTH_CHECK(check(table_.compile(handle_, &graph, &bindings, &bytes, &program, &fault), fault));
@@ -148,12 +161,15 @@ Result<hearth_program*> Device::build(const hearth_graph& graph, const hearth_bi
 }
 
 void Device::free_program(hearth_program* program) {
-    if (program) table_.free_program(handle_, program);
+    if (!program) return;
+    std::lock_guard lock(mutex_);
+    table_.free_program(handle_, program);
 }
 
 Result<int32_t> Device::run(hearth_program* program, const hearth_run_args& args, const hearth_run_options& options,
                             hearth_cursor* cursor) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     const int32_t outcome = table_.run(handle_, program, &args, &options, cursor, &fault);
     HEARTH_CHECK(check(outcome, fault));
     return outcome;
@@ -161,6 +177,7 @@ Result<int32_t> Device::run(hearth_program* program, const hearth_run_args& args
 
 Status Device::wait(hearth_program* program) {
     hearth_fault fault{};
+    std::lock_guard lock(mutex_);
     return check(table_.wait(handle_, program, &fault), fault);
 }
 

@@ -4,6 +4,7 @@
 #include <hearth/backend.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/result.hpp"
@@ -71,6 +72,7 @@ class Device {
     const hearth_backend& table_;
     hearth_device* handle_;
     std::string spec_;
+    std::mutex mutex_;  // a backend sees one call at a time, upload_weight aside, whatever contexts do on other threads
 };
 
 // How many devices a backend has.

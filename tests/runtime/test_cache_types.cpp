@@ -102,7 +102,7 @@ TEST_CASE("sequences are the same in caches of any two types: in pieces, forked,
     const auto again = spread->save(0);
     REQUIRE(again);
     CHECK(*again == *saved);
-    CHECK(error_between(go_on(*spread, more), next) < 1e-3);
+    CHECK(error_between(go_on(*spread, more), next) < 1e-2);
 }
 
 TEST_CASE("what is shifted in a cache of codes keeps its meaning") {
@@ -115,9 +115,9 @@ TEST_CASE("what is shifted in a cache of codes keeps its meaning") {
         return go_on(*context, random_tokens(2, 3));
     };
     const Logits want = shifted(kF32);
-    // Codes of 8 bits err by 1/254 of their block's largest, twice over when they are turned: a thousandth of the power at most.
-    CHECK(error_between(shifted({HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q8_0}), want) < 1e-3);
-    CHECK(error_between(shifted({HEARTH_FORMAT_BF16, HEARTH_FORMAT_BF16}), want) < 1e-3);
+    // A wrong turn makes other logits: an error of about 1. Codes and halves of 8 bits, rounded twice, with int8 activations: 1e-3.
+    CHECK(error_between(shifted({HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q8_0}), want) < 1e-2);
+    CHECK(error_between(shifted({HEARTH_FORMAT_BF16, HEARTH_FORMAT_BF16}), want) < 1e-2);
 }
 
 TEST_CASE("codes of 4 bits err more than those of 8, and types take the bytes that they say") {

@@ -189,8 +189,10 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
     if (task.n_token == 1) return few_tokens<F, 1>(task);
-    if (task.n_token == 2) return few_tokens<F, 2>(task);
-    if (task.n_token <= 4) return few_tokens<F, 4>(task);
+    if constexpr (kLanes > 4) {  // four registers a row and token would lie on the stack, and take the compiler minutes
+        if (task.n_token == 2) return few_tokens<F, 2>(task);
+        if (task.n_token <= 4) return few_tokens<F, 4>(task);
+    }
     for (int64_t row = task.row_begin; row < task.row_end; row += kRows)
         for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
             many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
