@@ -31,10 +31,14 @@ void Sharder::on_root(const hearth_node& node) {
     emit(kRoot, n, node.label);
 }
 
-void Sharder::reduce(const std::vector<Value>& values, const std::vector<bool>& adds) {
+void Sharder::reduce(const hearth_node& node, std::vector<Value>* summands) {
     flush();
-    Collective c{static_cast<int32_t>(out_.graph.nodes().size()), {}, adds};
-    for (const Value v : values) c.buffer.push_back(out_.graph.buffer_of(v.index));
+    Collective c{static_cast<int32_t>(out_.graph.nodes().size()), {}, {}};
+    for (Value& v : *summands) {
+        c.adds.push_back(static_cast<bool>(v));
+        if (!v) v = fresh(buffer(node.out[0]));
+        c.buffer.push_back(out_.graph.buffer_of(v.index));
+    }
     out_.collectives.push_back(std::move(c));
 }
 
@@ -87,25 +91,28 @@ void Sharder::column_linear(const hearth_node& node) {
 }
 
 // Each rank multiplies the columns of the input that it has: a summand of the whole output. One of them adds the bias.
-void Sharder::row_linear(const hearth_node& node) {
-    std::vector<Value> sums;
-    std::vector<bool> adds;
+std::vector<Value> Sharder::summands(const hearth_node& node, int32_t uses) {
+    std::vector<Value> sums(n_rank());
     bool biased = false;
     for (std::size_t r = 0; r < n_rank(); ++r) {
         const Value in = read(node.in[0], r);
-        sums.push_back(fresh(buffer(node.out[0])));
-        adds.push_back(static_cast<bool>(in));
         if (!in) continue;
         hearth_node n = node;
         n.in[0] = in.index;
-        n.in[1] = -1;
-        n.out[0] = sums.back().index;
-        n.weight[0] = slice(node.weight[0], HEARTH_USE_MATMUL, {0, {}, {}, columns(node.in[0], r)});
+        n.in[1] = uses == HEARTH_USE_EXPERTS ? read(node.in[1], r).index : -1;  // the experts' ids; a residual comes to the sum
+        sums[r] = fresh(buffer(node.out[0]));
+        n.out[0] = sums[r].index;
+        n.weight[0] = slice(node.weight[0], uses, {0, {}, {}, columns(node.in[0], r)});
         if (biased) n.weight[1] = -1;
         biased = true;
         emit(r, n, node.label);
     }
-    reduce(sums, adds);
+    return sums;
+}
+
+void Sharder::row_linear(const hearth_node& node) {
+    std::vector<Value> sums = summands(node, HEARTH_USE_MATMUL);
+    reduce(node, &sums);
     deliver(node, node.in[1], sums, Kind::copies);
 }
 
@@ -176,49 +183,32 @@ void Sharder::attention(const hearth_node& node) {
 void Sharder::expert_linear(const hearth_node& node) {
     if (!options_.experts_on_ranks) return alone(node);
     if (!divisions(node.out[0]).empty()) return column_linear(node);
-    bool biased = false;
-    for (std::size_t r = 0; r < n_rank(); ++r) {
-        const Value in = read(node.in[0], r), out = write(node.out[0], r, Kind::summands);
-        if (!in) {
-            store(node.out[0]).base[r] = {};
-            continue;
-        }
-        hearth_node n = node;
-        n.in[0] = in.index;
-        n.in[1] = read(node.in[1], r).index;
-        n.out[0] = out.index;
-        n.weight[0] = slice(node.weight[0], HEARTH_USE_EXPERTS, {0, {}, {}, columns(node.in[0], r)});
-        if (biased) n.weight[1] = -1;
-        biased = true;
-        emit(r, n, node.label);
-    }
+    store(node.out[0]) = {Kind::summands, summands(node, HEARTH_USE_EXPERTS)};
 }
 
 void Sharder::expert_sum(const hearth_node& node) {
     const Store& each = store(node.in[0]);
-    std::vector<Value> sums;
-    std::vector<bool> adds;
     hearth_node n = node;
     n.in[2] = -1;
     if (each.kind == Kind::single) {
-        sums.push_back(fresh(buffer(node.out[0])));
+        const Value sum = fresh(buffer(node.out[0]));
         n.in[0] = read_whole(node.in[0]).index;
         n.in[1] = read_whole(node.in[1]).index;
-        n.out[0] = sums[0].index;
+        n.out[0] = sum.index;
         emit_host(n, node.label);
-        return deliver(node, node.in[2], sums, Kind::single);
+        return deliver(node, node.in[2], {sum}, Kind::single);
     }
     if (each.kind != Kind::summands) broken("experts' rows are neither whole nor summands");
+    std::vector<Value> sums(n_rank());
     for (std::size_t r = 0; r < n_rank() && !broken_; ++r) {
-        sums.push_back(fresh(buffer(node.out[0])));
-        adds.push_back(static_cast<bool>(each.base[r]));
-        if (!adds.back()) continue;
+        if (!each.base[r]) continue;
+        sums[r] = fresh(buffer(node.out[0]));
         n.in[0] = read(node.in[0], r).index;
         n.in[1] = read(node.in[1], r).index;
-        n.out[0] = sums.back().index;
+        n.out[0] = sums[r].index;
         emit(r, n, node.label);
     }
-    reduce(sums, adds);
+    reduce(node, &sums);
     deliver(node, node.in[2], sums, Kind::copies);
 }
 

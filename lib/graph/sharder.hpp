@@ -69,8 +69,10 @@ class Sharder {
     void attention(const hearth_node& node);
     void expert_linear(const hearth_node& node);
     void expert_sum(const hearth_node& node);
-    // Sums the ranks' values into copies; a rank whose value no node wrote has nothing to add.
-    void reduce(const std::vector<Value>& values, const std::vector<bool>& adds);
+    // [n_rank], absent where a rank has none of the input's columns.
+    std::vector<Value> summands(const hearth_node& node, int32_t uses);
+    // Sums them into copies; a rank without one has nothing to add and gets a buffer for the sum.
+    void reduce(const hearth_node& node, std::vector<Value>* summands);
     // residual + values, or the values where there is no residual, becomes the content of `out`.
     void deliver(const hearth_node& node, int32_t residual, const std::vector<Value>& values, Kind kind);
     void finish();
