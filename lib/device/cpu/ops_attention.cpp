@@ -39,8 +39,8 @@ const float* head_row(const Operand& x, int64_t row, int64_t head, int64_t width
 void store_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_cache_view& view = *step.cache.view(run);
-    const KeyKernel& keys = *key_kernel(*run.kernels, cache.k_type);
-    const ValueKernel& values = *value_kernel(*run.kernels, cache.v_type);
+    const KeyKernel& keys = *step.keys;
+    const ValueKernel& values = *step.values;
     const RowRange rows = rows_of_part(run.args->n_token, 16, part);
     for (int64_t t = rows.begin; t < rows.end; ++t) {
         const int32_t place = run.args->index[t];
@@ -126,8 +126,8 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
     const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
     const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride);
-    const KeyKernel& keys = *key_kernel(*run.kernels, cache.k_type);
-    const ValueKernel& values = *value_kernel(*run.kernels, cache.v_type);
+    const KeyKernel& keys = *step.keys;
+    const ValueKernel& values = *step.values;
     AttentionTask task{};
     task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
@@ -158,11 +158,13 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     }
 }
 
-Status check_cache(const Builder& builder, const hearth_node& node, const Step& step) {
+// Checks a step's cache and finds the kernels of its types.
+Status bind_cache(const Builder& builder, const hearth_node& node, Step& step) {
     const hearth_cache* c = step.cache.info;
     if (!c || c->kind == HEARTH_CACHE_RECURRENT) return builder.refuse(node, "a cache group with pages is needed");
-    const Kernels& kernels = builder.device().kernels;
-    if (!key_kernel(kernels, c->k_type) || !value_kernel(kernels, c->v_type)) return builder.refuse(node, "no kernel for the cache's type");
+    step.keys = key_kernel(builder.device().kernels, c->k_type);
+    step.values = value_kernel(builder.device().kernels, c->v_type);
+    if (!step.keys || !step.values) return builder.refuse(node, "no kernel for the cache's type");
     return check_cache_types(*c);
 }
 
@@ -237,19 +239,18 @@ int64_t cache_layer_bytes(const hearth_cache& c) {
 int64_t cache_page_bytes(const hearth_cache& c) { return c.n_layer * cache_layer_bytes(c); }
 
 Status bind_cache_store(Builder& builder, const hearth_node& node) {
-    const Step step = builder.bound(node, store_part, store_count);
-    HEARTH_CHECK(check_cache(builder, node, step));
+    Step step = builder.bound(node, store_part, store_count);
+    HEARTH_CHECK(bind_cache(builder, node, step));
     builder.add(step);
     return {};
 }
 
 Status bind_attention(Builder& builder, const hearth_node& node) {
     Step step = builder.bound(node, attention_part, attention_count);
-    HEARTH_CHECK(check_cache(builder, node, step));
+    HEARTH_CHECK(bind_cache(builder, node, step));
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
-    const bool codes = key_kernel(builder.device().kernels, step.cache.info->k_type)->codes != 0;
-    const int64_t code_bytes = codes ? kQueries * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
+    const int64_t code_bytes = step.keys->codes ? kQueries * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
     step.scratch_stride = (kQueryBytes + code_bytes + 63) / 64 * 64;
     step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);

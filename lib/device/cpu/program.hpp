@@ -72,6 +72,8 @@ struct Step {
     WeightRef weight[2];
     CacheRef cache;
     const MatmulKernel* matmul = nullptr;
+    const KeyKernel* keys = nullptr;      // of the cache's types
+    const ValueKernel* values = nullptr;
     uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists
