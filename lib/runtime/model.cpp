@@ -122,6 +122,10 @@ Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, c
 
 Result<std::vector<WeightPart>> Model::measure(const Placement& placement) const {
     HEARTH_TRY(const WeightMap map, map_weights(placement));
+    return measure(placement, map);
+}
+
+Result<std::vector<WeightPart>> Model::measure(const Placement& placement, const WeightMap& map) const {
     std::vector<WeightPart> parts;
     for (std::size_t d = 0; d < placement.devices.size(); ++d) {
         HEARTH_TRY(WeightPart part, choose_layouts(*placement.devices[d], map, map.used[d]));
@@ -132,7 +136,7 @@ Result<std::vector<WeightPart>> Model::measure(const Placement& placement) const
 
 Status Model::place(Placement placement) {
     HEARTH_TRY(map_, map_weights(placement));
-    HEARTH_TRY(parts_, measure(placement));
+    HEARTH_TRY(parts_, measure(placement, map_));
     placement_ = std::move(placement);
     weight_bytes_ = 0;
     for (std::size_t d = 0; d < parts_.size(); ++d) {

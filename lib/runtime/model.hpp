@@ -96,6 +96,7 @@ class Model {
     Model() = default;
     Status read_vocab(const ModelOptions& options);
     Result<WeightMap> map_weights(const Placement& placement) const;
+    Result<std::vector<WeightPart>> measure(const Placement& placement, const WeightMap& map) const;
     Result<WeightPart> choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const;
     Status choose_places(const ModelOptions& options);
     Result<std::vector<Claim>> claims(const std::optional<ContextOptions>& context) const;
