@@ -124,7 +124,10 @@ Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, con
     HEARTH_TRY(context->bytes_, measure(*context->model_, context->model_->placement(), graphs, o));
     const uint64_t sum_bytes = largest_sum(graphs);
     context->buckets_.reserve(graphs.size());
-    for (SplitGraph& graph : graphs) context->buckets_.push_back({std::move(graph), {}});
+    for (SplitGraph& graph : graphs) {
+        const int32_t n_stage = count_stages(graph);
+        context->buckets_.push_back({std::move(graph), {}, n_stage});
+    }
     HEARTH_CHECK(context->reserve());
     if (sum_bytes > 0) {
         std::vector<Device*> ranks;

@@ -83,6 +83,7 @@ class Context {
     struct Bucket {
         SplitGraph split;
         std::vector<hearth_program*> programs;  // [n_segment]
+        int32_t n_stage = 1;                    // devices that can work on different stretches of a step at the same time
     };
     struct Room {
         DeviceBuffer arena, scratch;
@@ -96,7 +97,7 @@ class Context {
     Result<Outcome> advance(int64_t deadline_ns);
     Result<int32_t> run_and_settle(const hearth_run_options& options);
     Result<int32_t> run_tasks(const hearth_run_options& options);
-    Status cut_step();
+    void cut_step();
     Status enter(const Segment& segment, const hearth_run_args& args);
     Status add_up(const Collective& collective, const hearth_run_args& args);
     Status fetch(const Stretch& stretch);

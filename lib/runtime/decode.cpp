@@ -149,7 +149,7 @@ Result<Outcome> Context::decode(const Batch& batch, int64_t deadline_ns) {
     args_.cache = cache_->views().data();
     args_.n_run = static_cast<int32_t>(run_begin_.size()) - 1;
     args_.run_begin = run_begin_.data();
-    HEARTH_CHECK(cut_step());
+    cut_step();
     step.keep();
     return advance(deadline_ns);
 }
@@ -165,17 +165,15 @@ void Context::abandon() {
     suspended_ = false;
 }
 
-Status Context::cut_step() {
-    const SplitGraph& split = bucket_->split;
-    const int32_t n = n_stretch(split, args_.n_token);
-    stretches_.clear();
-    for (int64_t i = 0; i < n; ++i)
-        stretches_.push_back(cut_stretch(args_, static_cast<int32_t>(args_.n_token * i / n), static_cast<int32_t>(args_.n_token * (i + 1) / n),
-                                         model_->hparams().n_embd));
-    tasks_ = wavefront(split.segments().size(), stretches_.size());
+void Context::cut_step() {
+    const int32_t n = n_stretch(bucket_->n_stage, args_.n_token), n_embd = model_->hparams().n_embd;
+    const auto place = [&](int64_t i) { return static_cast<int32_t>(args_.n_token * i / n); };
+    const auto n_used = static_cast<std::size_t>(n);
+    if (stretches_.size() < n_used) stretches_.resize(n_used);  // those that are left over keep their memory for a later step
+    for (int64_t i = 0; i < n; ++i) cut_stretch(args_, place(i), place(i + 1), n_embd, &stretches_[static_cast<std::size_t>(i)]);
+    wavefront(bucket_->split.segments().size(), n_used, &tasks_);
     cursor_ = {};
     entered_ = false;
-    return {};
 }
 
 // All ranks make both calls even where one fails: the next sum finds them in step.

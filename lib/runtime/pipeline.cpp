@@ -32,15 +32,20 @@ bool is_chain(const SplitGraph& split) {
 
 }  // namespace
 
-int32_t n_stretch(const SplitGraph& split, int32_t n_token) {
+int32_t count_stages(const SplitGraph& split) {
+    if (!is_chain(split)) return 1;
     const auto& segments = split.segments();
-    const auto n_stage = static_cast<int32_t>(std::count_if(segments.begin(), segments.end(), [&](const Segment& s) { return mixes(split, s); }));
-    if (n_stage < 2 || n_token < 2 * kLeastTokens || !is_chain(split)) return 1;
+    return static_cast<int32_t>(std::count_if(segments.begin(), segments.end(), [&](const Segment& s) { return mixes(split, s); }));
+}
+
+int32_t n_stretch(int32_t n_stage, int32_t n_token) {
+    if (n_stage < 2 || n_token < 2 * kLeastTokens) return 1;
     return std::min(n_token / kLeastTokens, kStretchesPerStage * n_stage);
 }
 
-Stretch cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int32_t n_embd) {
-    Stretch s{step, {}, {}, {}};
+void cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int32_t n_embd, Stretch* out) {
+    Stretch& s = *out;
+    s.args = step;
     s.args.n_token = end - begin;
     const auto n_embedding = std::count_if(step.token, step.token + begin, [](int32_t id) { return id < 0; });
     if (step.embedding) s.args.embedding = step.embedding + n_embedding * n_embd;
@@ -49,6 +54,7 @@ Stretch cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int
     s.args.index = step.index + begin;
     s.args.pos = step.pos + int64_t{begin} * step.n_pos_axis;
     s.args.attend = step.attend + begin;
+    for (auto* list : {&s.output_row, &s.output, &s.run_begin}) list->clear();
     for (int32_t i = 0; i < step.n_output; ++i) {
         if (step.output_row[i] < begin || step.output_row[i] >= end) continue;
         s.output_row.push_back(step.output_row[i] - begin);
@@ -60,17 +66,15 @@ Stretch cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int
     s.run_begin.push_back(end - begin);
     s.args.n_output = static_cast<int32_t>(s.output_row.size());
     s.args.n_run = static_cast<int32_t>(s.run_begin.size()) - 1;
-    s.args.output_row = s.output_row.data();  // of the heap: a move keeps them
+    s.args.output_row = s.output_row.data();
     s.args.run_begin = s.run_begin.data();
-    return s;
 }
 
-std::vector<Task> wavefront(std::size_t n_segment, std::size_t n_stretch) {
-    std::vector<Task> tasks;
+void wavefront(std::size_t n_segment, std::size_t n_stretch, std::vector<Task>* out) {
+    out->clear();
     for (std::size_t wave = 0; wave + 1 < n_segment + n_stretch; ++wave)
         for (std::size_t segment = std::min(wave + 1, n_segment); segment-- > 0;)
-            if (wave - segment < n_stretch) tasks.push_back({segment, wave - segment});
-    return tasks;
+            if (wave - segment < n_stretch) out->push_back({segment, wave - segment});
 }
 
 }  // namespace hearth

@@ -18,13 +18,15 @@ struct Task {
     std::size_t segment, stretch;
 };
 
-// How many stretches a step of n_token tokens is worth: 1 where no two devices could work at the same time.
-int32_t n_stretch(const SplitGraph& split, int32_t n_token);
+// How many devices could work at the same time, each on another stretch: 1 = none together.
+int32_t count_stages(const SplitGraph& split);
+// How many stretches a step of n_token tokens is worth on so many.
+int32_t n_stretch(int32_t n_stage, int32_t n_token);
 
-// Tokens [begin, end) of a step; `step` must outlive what is made, which points into it.
-Stretch cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int32_t n_embd);
+// Makes *out tokens [begin, end) of a step; `step` must outlive it, because it points there.
+void cut_stretch(const hearth_run_args& step, int32_t begin, int32_t end, int32_t n_embd, Stretch* out);
 
 // Every segment of every stretch, in an order in which a segment's input is taken over before its device computes the next.
-std::vector<Task> wavefront(std::size_t n_segment, std::size_t n_stretch);
+void wavefront(std::size_t n_segment, std::size_t n_stretch, std::vector<Task>* out);
 
 }  // namespace hearth
