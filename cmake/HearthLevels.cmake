@@ -15,16 +15,41 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
 endif()
 list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_MORE_LEVELS})
 
+# Levels that compute many tokens by tiles and all else as another level does, so that they have the matmul sources alone:
+# v4_amx by the processor's tiles, generic_tiles by the same in plain C++, so that every machine tests it.
+set(HEARTH_CPU_TILE_LEVELS generic_tiles)
+set(HEARTH_CPU_FLAGS_generic_tiles "")
+if("v4" IN_LIST HEARTH_CPU_MORE_LEVELS)
+  set(HEARTH_CPU_FLAGS_v4_amx ${HEARTH_CPU_FLAGS_v4} -mamx-tile -mamx-bf16)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS "-mamx-tile -mamx-bf16")
+  check_cxx_source_compiles("int main() { __asm__(\"tdpbf16ps %tmm2, %tmm1, %tmm0\"); return 0; }" HEARTH_COMPILER_HAS_AMX)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(HEARTH_COMPILER_HAS_AMX)
+    list(APPEND HEARTH_CPU_TILE_LEVELS v4_amx)
+    list(APPEND HEARTH_CPU_MORE_LEVELS v4_amx)  # for HEARTH_HAS_LEVEL_v4_amx
+  endif()
+endif()
+set(HEARTH_CPU_TILE_SOURCES dense panels32 panels256)
+list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_TILE_LEVELS})
+
 # hearth_cpu_levels(target sources...): adds one object library per level to the target. Each source sees
 # HEARTH_CPU_LEVEL (its level's name as a token) and must put every symbol but its table into an anonymous namespace.
 function(hearth_cpu_levels target)
   foreach(level IN LISTS HEARTH_CPU_LEVELS)
-    add_library(hearth_cpu_${level} OBJECT ${ARGN})
+    set(sources ${ARGN})
+    set(tiles "")
+    if(level IN_LIST HEARTH_CPU_TILE_LEVELS)
+      list(JOIN HEARTH_CPU_TILE_SOURCES "|" names)
+      list(FILTER sources INCLUDE REGEX "/(${names})\\.cpp$")
+      set(tiles HEARTH_CPU_TILES=1)
+    endif()
+    add_library(hearth_cpu_${level} OBJECT ${sources})
     hearth_target(hearth_cpu_${level})
     target_include_directories(hearth_cpu_${level} PRIVATE ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/include)
     target_compile_options(hearth_cpu_${level} PRIVATE ${HEARTH_CPU_FLAGS_${level}} -fno-lto -fno-exceptions -fno-rtti
                            -Wno-psabi)  # vectors wider than a register never leave an object file
-    target_compile_definitions(hearth_cpu_${level} PRIVATE HEARTH_CPU_LEVEL=${level} HEARTH_CPU_LEVEL_${level}=1)
+    target_compile_definitions(hearth_cpu_${level} PRIVATE HEARTH_CPU_LEVEL=${level} HEARTH_CPU_LEVEL_${level}=1 ${tiles})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:hearth_cpu_${level}>)
   endforeach()
   list(TRANSFORM HEARTH_CPU_MORE_LEVELS PREPEND HEARTH_HAS_LEVEL_ OUTPUT_VARIABLE has)

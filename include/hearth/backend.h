@@ -140,6 +140,7 @@ typedef struct hearth_graph {
     int32_t n_place;                  /* upper bound of index[t] + 1 */
     int32_t result;                   /* value [n_output, n_vocab] */
     int64_t arena_bytes;
+    int32_t deterministic;            /* 1: what a row becomes may not depend on how many there are in a run */
 } hearth_graph;
 
 /* ---- a run ---- */

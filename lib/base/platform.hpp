@@ -54,6 +54,9 @@ bool protect_pages(std::byte* data, std::size_t n, bool accessible);
 // Bytes that the system, its containers and its limits still allow; 0 = unknown, never 0 when known.
 // `root` stands before /proc and /sys, for tests.
 uint64_t available_bytes(const std::string& root = "");
+// Asks the system to let all threads of this process use the tile registers of AMX; false = refused. Afterwards a signal stack of 8 KiB
+// or less is refused, and one that exists makes the system refuse this.
+bool allow_tiles();
 int n_physical_core(const std::string& root = "");  // allowed by affinity and CPU quota, at least 1
 
 // A thread with every signal blocked, so that the host's handlers never run on it.

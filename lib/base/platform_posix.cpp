@@ -9,6 +9,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #endif
 
 #include <algorithm>
@@ -285,6 +286,15 @@ std::string trusted_variable(const char* name) {
 #endif
     const char* value = trusted ? std::getenv(name) : nullptr;
     return value ? value : "";
+}
+
+bool allow_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, a bit of XCR0
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+    return false;
+#endif
 }
 
 #ifdef __linux__

@@ -122,6 +122,7 @@ hearth_graph Graph::view() const {
     g.n_place = bounds_.n_place;
     g.result = result_;
     g.arena_bytes = arena_bytes_;
+    g.deterministic = bounds_.deterministic;
     return g;
 }
 

@@ -43,6 +43,7 @@ class Graph {
     // Upper bounds of a run's counts; n_place bounds the places of one sequence.
     struct Bounds {
         int32_t n_token = 1, n_output = 1, n_seq = 1, n_place = 1;
+        bool deterministic = false;  // for the backends: see hearth_graph
     };
 
     Graph(const Bounds& bounds, std::vector<hearth_weight> weights, std::vector<hearth_cache> caches);

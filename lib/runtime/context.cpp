@@ -36,7 +36,7 @@ Result<std::vector<SplitGraph>> bucket_graphs(const Model& model, const Placemen
     for (const int32_t n_token : {o.n_seq_max, o.n_batch}) {
         if (!graphs.empty() && n_token <= graphs.back().graph().view().n_token) continue;
         const int32_t n = std::min(n_token, o.n_batch);
-        const DecoderOptions decoder{{n, std::min(n, o.n_output_max), o.n_seq_max, o.n_ctx}, o.rope};
+        const DecoderOptions decoder{{n, std::min(n, o.n_output_max), o.n_seq_max, o.n_ctx, model.spec().deterministic}, o.rope};
         Graph graph = decoder_graph(model.hparams(), model.weights(), groups, decoder);
         HEARTH_TRY(PlacedGraph placed, placement.place(std::move(graph)));
         graphs.emplace_back(std::move(placed), placement.n_device());

@@ -90,13 +90,13 @@ struct Bench {
 int main(int argc, char** argv) {
     const auto kernels = choose_level();
     if (!kernels) return 1;
-    std::printf("level %s, one thread, CPU time, best of several\n%-8s %12s %12s %14s\n", kernels->row->name, "format", "GB/s cached",
+    std::printf("level %s, one thread, CPU time, best of several\n%-8s %12s %12s %14s\n", kernels->kernels.name, "format", "GB/s cached",
                 "GB/s memory", "Gmac/s 128 tok");
     for (const FormatInfo& info : kFormats) {
         bool wanted = argc < 2;
         for (int i = 1; i < argc; ++i) wanted |= info.name == argv[i];
         if (!wanted) continue;
-        Bench small(*kernels, info, 64, 2048, 1), large(*kernels, info, 16384, 4096, 1), many(*kernels, info, 256, 2048, 128);
+        Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, 16384, 4096, 1), many(kernels->kernels, info, 256, 2048, 128);
         const double gb_small = static_cast<double>(small.data_bytes) * 1e-9, gb_large = static_cast<double>(large.data_bytes) * 1e-9;
         std::printf("%-8s %12.2f %12.2f %14.2f\n", std::string(info.name).c_str(), gb_small / small.best_seconds(500),
                     gb_large / large.best_seconds(3), 256e-9 * 2048 * 128 / many.best_seconds(20));

@@ -97,6 +97,7 @@ hearth_graph OpCase::graph() const {
     g.n_token = n_token, g.n_output = n_output, g.n_seq = n_seq;
     for (int32_t i : index) g.n_place = std::max(g.n_place, i + 1);
     g.arena_bytes = arena_bytes;
+    g.deterministic = deterministic;
     return g;
 }
 
@@ -332,7 +333,7 @@ Outcome Candidate::run(const OpCase& test, const RunStyle& style) const {
 
 std::vector<Candidate> cpu_levels() {
     std::vector<Candidate> found;
-    for (const char* level : {"v2", "v3", "v4", "generic"}) {
+    for (const char* level : {"v2", "v3", "v4", "v4-amx", "generic", "generic-tiles"}) {
         setenv("HEARTH_CPU_LEVEL", level, 1);
         Host host(1);
         hearth_device* device = nullptr;

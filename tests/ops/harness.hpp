@@ -66,6 +66,7 @@ class OpCase {
     std::vector<int32_t> outputs;                  // values to read after the run
     int64_t arena_bytes = 0;
     int32_t n_token, n_output, n_seq;
+    bool deterministic = false;
 
   private:
     int32_t add_value(const ValueSpec& spec);
@@ -92,6 +93,7 @@ struct Candidate {
     std::string name;
     const hearth_backend* backend;
     std::string level;
+    bool has_tiles() const { return level == "v4-amx" || level == "generic-tiles"; }
     Outcome run(const OpCase& test, const RunStyle& style = {}) const;
 };
 std::vector<Candidate> cpu_levels();  // those that this machine can run, and the sim backend at the first of them

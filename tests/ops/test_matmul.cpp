@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "ops/harness.hpp"
+#include "ops/matmul_support.hpp"
 #include "support/catch.hpp"
 
 using namespace hearth;
@@ -10,75 +10,11 @@ using namespace hearth::test;
 
 namespace {
 
-struct Shape {
-    int64_t n_out, n_in;
-    int32_t n_token;
-};
-
 std::vector<Shape> shapes_of(const FormatInfo& info) {
     if (info.block_elements == 1)
         return {{1, 1, 1}, {17, 3, 2}, {64, 257, 1}, {130, 40, 7}, {33, 600, 13}, {70, 96, 131}};
     const int64_t b = info.block_elements;
     return {{1, b, 1}, {17, 3 * b, 2}, {64, 4 * b, 1}, {130, b, 7}, {33, 5 * b, 13}, {70, 2 * b, 131}};
-}
-
-// What the CPU's int8 kernels see of an activation row: d * q per block, as quantise32 and quantise256 promise.
-std::vector<double> seen_by_kernel(const float* x, int64_t n, int64_t block) {
-    std::vector<double> out(static_cast<std::size_t>(n));
-    for (int64_t b = 0; b < n; b += block) {
-        float top = 0;
-        for (int64_t i = b; i < b + block; ++i) top = std::max(top, std::abs(x[i]));
-        const float d = top / 127.0f, inverse = top > 0 ? 127.0f / top : 0;
-        for (int64_t i = b; i < b + block; ++i)
-            out[static_cast<std::size_t>(i)] = static_cast<double>(d) * std::nearbyint(x[i] * inverse);
-    }
-    return out;
-}
-
-struct Expected {
-    std::vector<float> value;
-    std::vector<double> bound;
-};
-
-// Sums in double. The bound: float32 rounding of n terms in chains of at most 256 (or one per block), 2^-24 each.
-Expected dot_all(const FormatInfo& info, const std::vector<float>& w, const std::vector<float>& x, const Shape& s, bool int8) {
-    Expected e;
-    for (int64_t t = 0; t < s.n_token; ++t) {
-        const float* row = x.data() + t * s.n_in;
-        const std::vector<double> seen = int8 ? seen_by_kernel(row, s.n_in, info.block_elements)
-                                              : std::vector<double>(row, row + s.n_in);
-        for (int64_t o = 0; o < s.n_out; ++o) {
-            double total = 0, size = 0;
-            for (int64_t i = 0; i < s.n_in; ++i) {
-                const double term = static_cast<double>(w[static_cast<std::size_t>(o * s.n_in + i)]) * seen[static_cast<std::size_t>(i)];
-                total += term;
-                size += std::abs(term);
-            }
-            // K formats with a minimum subtract two sums that are each up to about eight times larger than their difference
-            const double n_rounding = int8 ? 8.0 * (static_cast<double>(s.n_in) / info.block_elements + 8) : std::min<double>(static_cast<double>(s.n_in), 256) + 8;
-            e.value.push_back(static_cast<float>(total));
-            e.bound.push_back(size * n_rounding * 0x1p-24 + 1e-30);
-        }
-    }
-    return e;
-}
-
-bool is_int8(const FormatInfo& info) { return info.block_elements > 1; }
-
-struct LinearData {
-    std::vector<float> x, decoded;
-    std::vector<uint8_t> bytes;
-};
-LinearData linear_data(const FormatInfo& info, int64_t n_matrix, const Shape& s, Random& random) {
-    LinearData d;
-    d.x = random.normals(static_cast<std::size_t>(s.n_token * s.n_in));
-    const auto n = static_cast<std::size_t>(n_matrix * s.n_out * s.n_in);
-    const std::vector<float> w = random.normals(n, 0.1f);
-    d.bytes.resize(row_bytes(info, n));
-    encode(info.format, w.data(), d.bytes.data(), n);
-    d.decoded.resize(n);
-    decode(info.format, d.bytes.data(), d.decoded.data(), n);
-    return d;
 }
 
 }  // namespace
@@ -99,19 +35,20 @@ TEST_CASE("LINEAR gives the sums of decoded weights times the rows its kernel se
                                          std::to_string(s.n_in) + " tokens " + std::to_string(s.n_token);
                 INFO(what << " seed " << seed());
                 REQUIRE(out.error == "");
-                const Expected e = dot_all(info, d.decoded, d.x, s, is_int8(info) && !candidate.level.empty());
+                const Expected e = dot_all(info, d.decoded, d.x, s, sees(candidate, info, s.n_token));
                 check_close(what, out.value.at(y), e.value, e.bound);
             }
         }
 }
 
-TEST_CASE("a LINEAR row does not depend on how many rows are computed with it, nor on threads", "[ops][thread]") {
+TEST_CASE("a LINEAR row of a deterministic graph does not depend on how many rows are computed with it, nor on threads", "[ops][thread]") {
     Random random(seed());
     for (const FormatInfo& info : kFormats) {
         const Shape s{200, info.block_elements == 1 ? 300 : 2 * info.block_elements, 150};
         const LinearData d = linear_data(info, 1, s, random);
         const auto make = [&](int32_t first, int32_t n) {
             OpCase c(n);
+            c.deterministic = true;
             const std::vector<float> x(d.x.begin() + first * s.n_in, d.x.begin() + (first + n) * s.n_in);
             const int32_t in = c.input({.group_width = static_cast<int32_t>(s.n_in)}, x);
             const int32_t out = c.output({.group_width = static_cast<int32_t>(s.n_out)});
@@ -146,7 +83,7 @@ TEST_CASE("LINEAR adds bias, scale and residual, in place too", "[ops]") {
         c.node(HEARTH_OP_LINEAR, {x, r}, {r}, {w, b}).p.scale.scale = 0.5f;
         c.outputs.push_back(r);
         for (const Candidate& candidate : all_backends()) {
-            Expected e = dot_all(info, d.decoded, d.x, s, is_int8(info) && !candidate.level.empty());
+            Expected e = dot_all(info, d.decoded, d.x, s, sees(candidate, info, s.n_token));
             for (std::size_t i = 0; i < e.value.size(); ++i) {
                 e.value[i] = residual[i] + 0.5f * (e.value[i] + bias[i % 45]);
                 e.bound[i] += 4 * 0x1p-24 * (std::abs(static_cast<double>(e.value[i])) + 4);
@@ -158,9 +95,9 @@ TEST_CASE("LINEAR adds bias, scale and residual, in place too", "[ops]") {
 
 TEST_CASE("LINEAR_HEADS uses one matrix per head on strided groups", "[ops]") {
     Random random(seed());
-    for (const Format format : {Format::F32, Format::F16, Format::Q8_0, Format::Q4_K}) {
+    for (const auto& [format, n_token] : {std::pair{Format::F32, 5}, {Format::F16, 5}, {Format::Q8_0, 5}, {Format::Q8_0, 21}, {Format::Q4_K, 21}}) {
         const FormatInfo& info = *find_format(static_cast<int32_t>(format));
-        const Shape s{21, info.block_elements == 256 ? 256 : 64, 5};
+        const Shape s{21, info.block_elements == 256 ? 256 : 64, n_token};
         const int32_t n_head = 3;
         const LinearData d = linear_data(info, n_head, s, random);
         const std::vector<float> x = random.normals(static_cast<std::size_t>(s.n_token * n_head * s.n_in));
@@ -175,7 +112,7 @@ TEST_CASE("LINEAR_HEADS uses one matrix per head on strided groups", "[ops]") {
                 for (int32_t h = 0; h < n_head; ++h) {
                     const std::vector<float> row(x.begin() + (t * n_head + h) * s.n_in, x.begin() + (t * n_head + h + 1) * s.n_in);
                     const std::vector<float> matrix(d.decoded.begin() + h * s.n_out * s.n_in, d.decoded.begin() + (h + 1) * s.n_out * s.n_in);
-                    const Expected one = dot_all(info, matrix, row, {s.n_out, s.n_in, 1}, is_int8(info) && !candidate.level.empty());
+                    const Expected one = dot_all(info, matrix, row, {s.n_out, s.n_in, 1}, sees(candidate, info, s.n_token));
                     e.value.insert(e.value.end(), one.value.begin(), one.value.end());
                     e.bound.insert(e.bound.end(), one.bound.begin(), one.bound.end());
                 }
@@ -190,7 +127,7 @@ TEST_CASE("LINEAR_HEADS uses one matrix per head on strided groups", "[ops]") {
 TEST_CASE("LINEAR_EXPERTS runs each chosen expert on its rows, shared or one per choice", "[ops]") {
     Random random(seed());
     for (const Format format : {Format::F32, Format::Q8_0, Format::MXFP4})
-        for (const int32_t n_token : {1, 3, 40})
+        for (const int32_t n_token : {1, 3, 40, 100})
             for (const bool shared : {true, false}) {
                 const FormatInfo& info = *find_format(static_cast<int32_t>(format));
                 const int32_t n_expert = 5, k = 2;
@@ -203,6 +140,8 @@ TEST_CASE("LINEAR_EXPERTS runs each chosen expert on its rows, shared or one per
                     id.push_back(first);
                     id.push_back((first + 1 + static_cast<int32_t>(random.below(n_expert - 1))) % n_expert);
                 }
+                std::vector<int64_t> n_row_of(n_expert, 0);
+                for (const int32_t expert : id) ++n_row_of[static_cast<std::size_t>(expert)];
                 std::vector<float> id_bits(id.size());
                 std::memcpy(id_bits.data(), id.data(), id.size() * 4);
                 OpCase c(n_token);
@@ -218,7 +157,7 @@ TEST_CASE("LINEAR_EXPERTS runs each chosen expert on its rows, shared or one per
                         const int64_t from = shared ? p / k : p, expert = id[static_cast<std::size_t>(p)];
                         const std::vector<float> row(d.x.begin() + from * 64, d.x.begin() + (from + 1) * 64);
                         const std::vector<float> matrix(d.decoded.begin() + expert * s.n_out * 64, d.decoded.begin() + (expert + 1) * s.n_out * 64);
-                        const Expected one = dot_all(info, matrix, row, {s.n_out, 64, 1}, is_int8(info) && !candidate.level.empty());
+                        const Expected one = dot_all(info, matrix, row, {s.n_out, 64, 1}, sees(candidate, info, n_row_of[static_cast<std::size_t>(expert)]));
                         for (std::size_t o = 0; o < 35; ++o) {
                             e.value.push_back(one.value[o] + bias[static_cast<std::size_t>(expert * s.n_out) + o]);
                             e.bound.push_back(one.bound[o] + 0x1p-22 * (std::abs(static_cast<double>(e.value.back())) + 1));

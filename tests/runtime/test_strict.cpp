@@ -1,6 +1,8 @@
 // Device specs that ask for exactness: strict refuses every deviation, deterministic promises bits.
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "plan/sparse_model.hpp"
 #include "runtime/context_support.hpp"
 #include "runtime/quantize.hpp"
@@ -98,9 +100,8 @@ TEST_CASE("a deterministic spec refuses a split whose sums depend on it") {
     for (const char* spec : {"cpu,deterministic=on", "sim:2x4MiB,deterministic=on", "auto,deterministic=on"}) CHECK(try_load(make_runtime(), file, spec));
 }
 
-TEST_CASE("batches, neighbours, threads and layers per device do not change a bit of the logits") {
-    const char* type = GENERATE("F32", "F16", "BF16", "Q4_0", "Q8_0", "Q5_1", "Q4_K", "Q6_K", "Q2_K", "IQ4_XS", "MXFP4");
-    INFO(type << ", HEARTH_TEST_SEED=" << seed());
+// A model with matrices of that type; gives its path.
+std::string write_random_model(const char* type) {
     SparseModel shape;
     shape.name = "deterministic";
     shape.random = true;
@@ -113,6 +114,14 @@ TEST_CASE("batches, neighbours, threads and layers per device do not change a bi
     QuantizeOptions quantize;
     quantize.type = type;
     REQUIRE(quantize_file(*make_runtime(), plain, path, quantize));
+    unlink(plain.c_str());
+    return path;
+}
+
+TEST_CASE("batches, neighbours, threads and layers per device do not change a bit of the logits") {
+    const char* type = GENERATE("F32", "F16", "BF16", "Q4_0", "Q8_0", "Q5_1", "Q4_K", "Q6_K", "Q2_K", "IQ4_XS", "MXFP4");
+    INFO(type << ", HEARTH_TEST_SEED=" << seed());
+    const std::string path = write_random_model(type);
     const Logits want = logits_in_pieces(path, "cpu,deterministic=on", 1, 600, 1);
     CHECK(want[0] != want[1]);
     struct Way {
@@ -124,6 +133,20 @@ TEST_CASE("batches, neighbours, threads and layers per device do not change a bi
         INFO(way.device << ", " << way.n_thread << " threads, batches of " << way.n_batch << ", " << way.n_seq << " sequences");
         CHECK(logits_in_pieces(path, std::string(way.device) + ",deterministic=on", way.n_thread, way.n_batch, way.n_seq) == want);
     }
-    unlink(plain.c_str());
+    unlink(path.c_str());
+}
+
+TEST_CASE("where a level has tiles, batches change no bit of the logits of a deterministic spec, and some of another") {
+    const std::string path = write_random_model("Q4_K");
+    const char* usual = std::getenv("HEARTH_CPU_LEVEL");
+    const std::string before = usual ? usual : "";
+    setenv("HEARTH_CPU_LEVEL", "generic-tiles", 1);
+    const Logits want = logits_in_pieces(path, "cpu,deterministic=on", 1, 600, 1);
+    CHECK(logits_in_pieces(path, "cpu,deterministic=on", 2, 9, 1) == want);
+    CHECK(logits_in_pieces(path, "cpu", 2, 600, 1) != want);
+    if (usual)
+        setenv("HEARTH_CPU_LEVEL", before.c_str(), 1);
+    else
+        unsetenv("HEARTH_CPU_LEVEL");
     unlink(path.c_str());
 }

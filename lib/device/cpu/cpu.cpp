@@ -55,9 +55,9 @@ int32_t cpu_open(const hearth_host* host, int32_t index, const char* options, he
     return guard(fault, [&]() -> Status {
         if (index != 0) return fail(Code::not_found, "cpu:{}: there is one CPU device, cpu:0", index);
         if (options && *options) return fail(Code::invalid_argument, "cpu: unknown option '{}'", options);
-        HEARTH_TRY(const Kernels kernels, choose_level());
+        HEARTH_TRY(Choice level, choose_level());
         const char* profile = std::getenv("HEARTH_CPU_PROFILE");
-        *device = new hearth_device{*host, kernels, profile && *profile == '1'};
+        *device = new hearth_device{*host, level.kernels, std::move(level.detail), profile && *profile == '1'};
         return {};
     });
 }
@@ -69,7 +69,8 @@ int32_t cpu_describe(hearth_device* device, hearth_backend_device* out, hearth_f
     out->size = sizeof *out;
     std::snprintf(out->name, sizeof out->name, "CPU");
     std::snprintf(out->id, sizeof out->id, "cpu:0");
-    std::snprintf(out->detail, sizeof out->detail, "level %s", device->kernels.row->name);
+    std::snprintf(out->detail, sizeof out->detail, "level %s%s%s", device->kernels.name, device->refused.empty() ? "" : "; not ",
+                  device->refused.c_str());
     return 0;
 }
 

@@ -5,29 +5,39 @@
 #include <string>
 #include <string_view>
 
+#include "base/platform.hpp"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
-#define HEARTH_DECLARE_LEVEL(level)                                        \
-    extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;       \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;  \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level; \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level; \
+#define HEARTH_DECLARE_MATMUL(level)                                          \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;     \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level;  \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level;
+#define HEARTH_DECLARE_LEVEL(level)                                              \
+    HEARTH_DECLARE_MATMUL(level)                                                 \
+    extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;             \
     extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level; \
     extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_plain_##level; \
     extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_blocks_##level;
-#define HEARTH_LEVEL_KERNELS(level) \
-    {&hearth_cpu_row_##level,                                                                       \
-     {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level},            \
-     &hearth_cpu_attention_##level,                                                                    \
-     {&hearth_cpu_cached_plain_##level, &hearth_cpu_cached_blocks_##level}}
+#define HEARTH_MATMUL(level) {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level}
+// A level, with the tiles of another one or {}.
+#define HEARTH_LEVEL(name, level, ...)                                                                                      \
+    {                                                                                                                       \
+        name, &hearth_cpu_row_##level, HEARTH_MATMUL(level), &hearth_cpu_attention_##level,                                 \
+            {&hearth_cpu_cached_plain_##level, &hearth_cpu_cached_blocks_##level}, __VA_ARGS__                              \
+    }
 
 HEARTH_DECLARE_LEVEL(generic)
+HEARTH_DECLARE_MATMUL(generic_tiles)
 #if defined(HEARTH_HAS_LEVEL_v2)
 HEARTH_DECLARE_LEVEL(v2)
 HEARTH_DECLARE_LEVEL(v3)
 HEARTH_DECLARE_LEVEL(v4)
+#endif
+#if defined(HEARTH_HAS_LEVEL_v4_amx)
+HEARTH_DECLARE_MATMUL(v4_amx)
 #endif
 
 namespace hearth::cpu {
@@ -35,9 +45,9 @@ namespace hearth::cpu {
 namespace {
 
 struct Level {
-    std::string_view name;
     Kernels kernels;
     bool (*usable)();
+    bool (*allowed)();  // asks the system, which may refuse; nullptr = nothing to ask
 };
 
 bool always() { return true; }
@@ -81,28 +91,47 @@ bool usable_v4() {
            has(saved_states(), {5, 6, 7});
 }
 
+// AMX tiles and their bf16 products; and the OS saves tiles, for processes that it allows to use them
+bool usable_amx() { return usable_v4() && has(cpuid(7).d, {22, 24}) && has(saved_states(), {17, 18}); }
+
 #endif
 
-// Best first.
+// Where a host has a small signal stack already, or filters system calls.
+constexpr char kRefused[] = " (the system refuses the state of its tiles)";
+
+// Best first; after generic, which every machine has, those that tests ask for.
 constexpr Level kLevels[] = {
 #if defined(HEARTH_HAS_LEVEL_v2)
-    {"v4", HEARTH_LEVEL_KERNELS(v4), usable_v4},
-    {"v3", HEARTH_LEVEL_KERNELS(v3), usable_v3},
-    {"v2", HEARTH_LEVEL_KERNELS(v2), usable_v2},
+#if defined(HEARTH_HAS_LEVEL_v4_amx)
+    {HEARTH_LEVEL("v4-amx", v4, HEARTH_MATMUL(v4_amx)), usable_amx, os::allow_tiles},
 #endif
-    {"generic", HEARTH_LEVEL_KERNELS(generic), always},
+    {HEARTH_LEVEL("v4", v4, {}), usable_v4, nullptr},
+    {HEARTH_LEVEL("v3", v3, {}), usable_v3, nullptr},
+    {HEARTH_LEVEL("v2", v2, {}), usable_v2, nullptr},
+#endif
+    {HEARTH_LEVEL("generic", generic, {}), always, nullptr},
+    {HEARTH_LEVEL("generic-tiles", generic, HEARTH_MATMUL(generic_tiles)), always, nullptr},
 };
 
 }  // namespace
 
-Result<Kernels> choose_level() {
+Result<Choice> choose_level() {
     const char* wanted = std::getenv("HEARTH_CPU_LEVEL");
     std::string at_hand;
+    const char* refused = nullptr;
     for (const Level& level : kLevels) {
         if (!level.usable()) continue;
-        if (!wanted || level.name == wanted) return level.kernels;
+        const bool chosen = !wanted || std::string_view(level.kernels.name) == wanted;
+        const bool allowed = !chosen || !level.allowed || level.allowed();
+        if (chosen && allowed) {
+            Choice choice{level.kernels, {}};
+            if (refused) choice.detail = std::string(refused) + kRefused;
+            return choice;
+        }
+        if (!allowed) refused = level.kernels.name;
         if (!at_hand.empty()) at_hand.append(", ");
-        at_hand.append(level.name);
+        at_hand.append(level.kernels.name);
+        if (!allowed) at_hand.append(kRefused);
     }
     return fail(Code::invalid_argument, "HEARTH_CPU_LEVEL={}: not a level of this machine; it has {}", wanted, at_hand);
 }

@@ -12,12 +12,20 @@ constexpr int64_t kPanelRows = 16;
 constexpr int64_t kPageTokens = 32;
 constexpr int32_t kFormatSlots = 64;  // format ids are below this
 
+// Matmul by tiles (16 rows of 32 bf16 inputs): tokens and weight rows that one task has at most, and its working memory.
+constexpr int64_t kSlabInputs = 256;
+constexpr int64_t kTileTokens = 512, kTileRows = 128;
+constexpr int64_t kTileWorkBytes = 4 * kPanelRows * kSlabInputs * 2;            // two pairs of panels
+constexpr int64_t kTileWorkTokenBytes = kSlabInputs * 2 + kTileRows * 4;        // and for each token, to a multiple of 16
+
 // How a matmul wants its activation rows.
 enum class Act : int32_t {
     f32,     // [n_in] floats
     q8x32,   // blocks of 32: Q8Block
     q8x256,  // super-blocks of 256: Q8SuperBlock
+    bf16,    // for tiles: [slab of 256 inputs][16 rows][8 pieces of a slab][row][32 inputs], zeros past n_in
 };
+constexpr int32_t kActs = 4;
 
 // 32 activations x = d * q, with the sum of q for formats whose codes carry an offset.
 struct Q8Block {
@@ -40,7 +48,7 @@ struct MatmulTask {
     int64_t n_in, row_bytes;
     int64_t row_begin, row_end;  // row_begin is a multiple of 16; a last panel may be partly padding
     const uint8_t* act;          // [*, act_stride] bytes
-    int64_t act_stride;
+    int64_t act_stride;          // of Act::bf16: bytes of a slab
     const int32_t *in_row, *out_row;  // [n_token] rows of act and out, or nullptr = 0..n_token-1
     int64_t n_token;
     float* out;  // [*, out_stride]
@@ -49,6 +57,7 @@ struct MatmulTask {
     int64_t residual_stride;
     const float* bias;  // [n_out] or nullptr
     float scale;
+    uint8_t* work;  // of Act::bf16: see kTileWorkBytes
 };
 
 struct MatmulKernel {
@@ -61,7 +70,6 @@ struct MatmulKernels {
 };
 
 struct RowKernels {
-    const char* name;  // "v3"
     // y = normalised x, times weight and plus bias where they are not nullptr; n elements.
     void (*norm)(float* y, const float* x, int64_t n, int32_t kind, float eps, const float* weight, const float* bias);
     // cos_sin: [2, n_rot/2]; rotates pairs (2i, 2i+1) or halves (i, i + n_rot/2) and copies elements n_rot..n-1.
@@ -73,6 +81,8 @@ struct RowKernels {
     void (*softcap)(float* y, const float* x, float cap, int64_t n);
     void (*quantise32)(Q8Block* out, const float* x, int64_t n);
     void (*quantise256)(Q8SuperBlock* out, const float* x, int64_t n);
+    // Inputs first.. (a multiple of 32) of a row of Act::bf16, whose input 0 is at `out`.
+    void (*round_bf16)(uint8_t* out, int64_t first, const float* x, int64_t n, int64_t slab_bytes);
 };
 
 // One (key/value head, block of queries): queries are rows of q that share the sequence and the key/value head.
@@ -127,10 +137,12 @@ struct AttentionKernels {
 };
 
 struct Kernels {
+    const char* name;  // "v3"
     const RowKernels* row;
     const MatmulKernels* matmul[3];  // dense, blocks of 32, blocks of 256: each serves its formats
     const AttentionKernels* attention;
     const CachedKernels* cached[2];  // plain types, blocks of 32: each serves its types
+    const MatmulKernels* tile[3];    // for many tokens, or nullptr; as matmul
 };
 
 }  // namespace hearth::cpu

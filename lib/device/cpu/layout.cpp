@@ -189,12 +189,14 @@ void upload_panels(const hearth_weight& weight, const Matrix& m, uint8_t* to, in
 
 }  // namespace
 
-const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format) {
+static const MatmulKernel* find_kernel(const MatmulKernels* const (&tables)[3], int32_t format) {
     if (format < 0 || format >= kFormatSlots) return nullptr;
-    for (const MatmulKernels* table : kernels.matmul)
-        if (table->format[format].run) return &table->format[format];
+    for (const MatmulKernels* table : tables)
+        if (table && table->format[format].run) return &table->format[format];
     return nullptr;
 }
+const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format) { return find_kernel(kernels.matmul, format); }
+const MatmulKernel* tile_kernel(const Kernels& kernels, int32_t format) { return find_kernel(kernels.tile, format); }
 
 Matrix matrix_of(const hearth_weight& weight, Layout layout) {
     Matrix m{1, 1, weight.shape[weight.n_dim - 1], 0, 0};

@@ -25,6 +25,7 @@ struct Matrix {  // a weight seen as n_matrix matrices [n_out, n_in]
 };
 
 const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format);  // nullptr = none
+const MatmulKernel* tile_kernel(const Kernels& kernels, int32_t format);    // likewise
 Result<hearth_layout> weight_layout(const Kernels& kernels, const hearth_weight& weight);
 Matrix matrix_of(const hearth_weight& weight, Layout layout);
 Status upload_rows(const hearth_weight& weight, Layout layout, uint8_t* to, int64_t row_begin, int64_t n_row, const void* rows);

@@ -10,17 +10,39 @@ namespace {
 
 constexpr int64_t kPartMacs = 1 << 19;     // multiply-adds of one part: 20 us or more
 constexpr int64_t kTokensPerPart = 128;    // their rows stay in the L2 cache beside a panel of weights
+constexpr int64_t kTilePartMacs = 1 << 28;  // 0.3 ms at most, by tiles
+constexpr int64_t kTileParts = 16;          // at least, where a matrix has rows enough: for the balance of threads
 constexpr int64_t kPrepareRows = 8;
+constexpr int64_t kTileGroupBytes = 16 * kSlabInputs * 2;  // 16 tokens of a slab
 
 // How one matmul of n_token rows is cut: blocks of rows x blocks of tokens.
 struct Cut {
     int64_t rows, n_row_block, n_token_block;
+    int64_t tokens;  // of a block
 };
-Cut cut(int64_t n_out, int64_t n_in, int64_t n_token) {
+Cut cut_by(int64_t n_out, int64_t n_token, int64_t rows, int64_t tokens) {
+    return {rows, (n_out + rows - 1) / rows, (n_token + tokens - 1) / tokens, tokens};
+}
+Cut vector_cut(int64_t n_out, int64_t n_in, int64_t n_token) {
     const int64_t tokens = std::min(n_token, kTokensPerPart), unit = 4 * kPanelRows;
     const int64_t wanted = kPartMacs / std::max<int64_t>(1, n_in * tokens);
-    const int64_t rows = std::max(unit, wanted / unit * unit);
-    return {rows, (n_out + rows - 1) / rows, (n_token + kTokensPerPart - 1) / kTokensPerPart};
+    return cut_by(n_out, n_token, std::max(unit, wanted / unit * unit), kTokensPerPart);
+}
+// Blocks of equally many tokens, since each decodes its weights again.
+Cut tile_cut(const TileUse& tile, int64_t n_out, int64_t n_in, int64_t n_token) {
+    const int64_t n_block = (n_token + tile.n_token - 1) / tile.n_token;
+    const int64_t tokens = ((n_token + n_block - 1) / n_block + 31) / 32 * 32, unit = 2 * kPanelRows;
+    const int64_t wanted = std::min(kTilePartMacs / std::max<int64_t>(1, n_in * tokens), n_out / kTileParts);
+    return cut_by(n_out, n_token, std::clamp(wanted / unit * unit, unit, kTileRows), tokens);
+}
+
+// From how many rows on tiles win, by a count of operations: decoding codes costs as much as 12 tokens by vectors, float16 as 2.
+int64_t tile_rows_from(const Step& step) { return step.matmul->act == Act::f32 ? 4 : 16; }
+bool on_tiles(const Step& step, int64_t n_row) { return step.tile.kernel && n_row >= tile_rows_from(step); }
+
+Cut cut(const Step& step, int64_t n_row) {
+    const Matrix m = matrix_of(*step.weight[0].info, step.weight[0].layout);
+    return on_tiles(step, n_row) ? tile_cut(step.tile, m.n_out, m.n_in, n_row) : vector_cut(m.n_out, m.n_in, n_row);
 }
 
 MatmulTask task_of(const Step& step, int64_t matrix) {
@@ -38,6 +60,12 @@ MatmulTask task_of(const Step& step, int64_t matrix) {
     return task;
 }
 
+void use_tiles(MatmulTask& task, const Step& step, int64_t group, int32_t thread) {
+    task.act = step.tile.rows + group * step.tile.group_bytes;
+    task.act_stride = step.tile.slab_bytes;
+    task.work = step.tile.work + thread * step.tile.work_bytes;
+}
+
 // Narrows a task to block `row_block` of rows and rows [begin, end) of tokens.
 void narrow(MatmulTask& task, const Cut& c, int64_t row_block, int64_t begin, int64_t end) {
     task.row_begin = row_block * c.rows;
@@ -48,42 +76,39 @@ void narrow(MatmulTask& task, const Cut& c, int64_t row_block, int64_t begin, in
         task.out_row += begin;
         return;
     }
-    task.act += begin * task.act_stride;
+    task.act += task.work ? begin / 16 * kTileGroupBytes : begin * task.act_stride;
     task.out += begin * task.out_stride;
     if (task.residual) task.residual += begin * task.residual_stride;
 }
 
-Cut linear_cut(const Step& step, const Run& run) {
-    const Matrix m = matrix_of(*step.weight[0].info, step.weight[0].layout);
-    return cut(m.n_out, m.n_in, step.out[0].n_row(run));
+// One part of LINEAR or of a head: block `block` of the cut.
+void run_block(MatmulTask& task, const Step& step, const Cut& c, int64_t n_row, int64_t block) {
+    const RowRange tokens = rows_of_part(n_row, c.tokens, block % c.n_token_block);
+    narrow(task, c, block / c.n_token_block, tokens.begin, tokens.end);
+    (task.work ? step.tile.kernel : step.matmul)->run(task);
 }
 
 int64_t linear_count(const Step& step, const Run& run) {
-    const Cut c = linear_cut(step, run);
+    const Cut c = cut(step, step.out[0].n_row(run));
     return c.n_row_block * c.n_token_block;
 }
 
 // ---- one matrix per head: rows of a head are a strided view, prepared as n_group rows per token ----
-Cut heads_cut(const Step& step, const Run& run) {
-    const Matrix m = matrix_of(*step.weight[0].info, step.weight[0].layout);
-    return cut(m.n_out, m.n_in, step.out[0].n_row(run));
-}
+int64_t heads_count(const Step& step, const Run& run) { return step.out[0].n_group * linear_count(step, run); }
 
-int64_t heads_count(const Step& step, const Run& run) {
-    const Cut c = heads_cut(step, run);
-    return step.out[0].n_group * c.n_row_block * c.n_token_block;
-}
-
-void heads_part(const Step& step, const Run& run, int64_t part, int32_t) {
-    const Cut c = heads_cut(step, run);
-    const int64_t per_head = c.n_row_block * c.n_token_block, head = part / per_head, block = part % per_head;
-    const RowRange tokens = rows_of_part(step.out[0].n_row(run), kTokensPerPart, block % c.n_token_block);
+void heads_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
+    const int64_t n_row = step.out[0].n_row(run);
+    const Cut c = cut(step, n_row);
+    const int64_t per_head = c.n_row_block * c.n_token_block, head = part / per_head;
     MatmulTask task = task_of(step, head);
-    task.act += head * (step.scratch_stride / step.in[0].n_group);
-    if (step.matmul->act == Act::f32) task.act = reinterpret_cast<uint8_t*>(step.in[0].data + head * step.in[0].group_stride);
+    if (on_tiles(step, n_row))
+        use_tiles(task, step, head, thread);
+    else if (step.matmul->act == Act::f32)
+        task.act = reinterpret_cast<uint8_t*>(step.in[0].data + head * step.in[0].group_stride);
+    else
+        task.act += head * (step.scratch_stride / step.in[0].n_group);
     task.out += head * step.out[0].group_stride;
-    narrow(task, c, block / c.n_token_block, tokens.begin, tokens.end);
-    step.matmul->run(task);
+    run_block(task, step, c, n_row, part % per_head);
 }
 
 // ---- experts ----
@@ -97,9 +122,12 @@ Lists lists_at(uint8_t* at, int64_t n_expert, int64_t n_pair) {
 
 int64_t n_pairs(const Step& step, const Run& run) { return step.in[1].n_row(run) * step.in[1].width(); }
 
+// Cut for the rows that an expert has on average; tiles are for those with enough, in tasks as small as tiles need.
 Cut experts_cut(const Step& step, const Run& run) {
     const Matrix m = matrix_of(*step.weight[0].info, step.weight[0].layout);
-    return cut(m.n_out, m.n_in, std::max<int64_t>(1, n_pairs(step, run) / m.n_matrix));
+    Cut c = vector_cut(m.n_out, m.n_in, std::max<int64_t>(1, n_pairs(step, run) / m.n_matrix));
+    if (step.tile.kernel) c = cut_by(m.n_out, 1, std::min(c.rows, kTileRows), kTokensPerPart);
+    return c;
 }
 
 int64_t experts_count(const Step& step, const Run& run) {
@@ -107,21 +135,23 @@ int64_t experts_count(const Step& step, const Run& run) {
     return std::min(m.n_matrix, n_pairs(step, run)) * experts_cut(step, run).n_row_block;
 }
 
-void experts_part(const Step& step, const Run& run, int64_t part, int32_t) {
+void experts_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
     const Matrix m = matrix_of(*step.weight[0].info, step.weight[0].layout);
     const Cut c = experts_cut(step, run);
     const Lists lists = lists_at(step.scratch2, m.n_matrix, n_pairs(step, run));
     const int64_t slot = part / c.n_row_block;
     if (slot >= lists.used[0]) return;  // fewer experts in use than the bound that parts were counted with
     const int32_t expert = lists.used[1 + slot], begin = lists.begin[expert], end = lists.begin[expert + 1];
-    const bool shared = step.in[0].row_factor == 1;
-    for (int64_t at = begin; at < end; at += kTokensPerPart) {
+    const bool shared = step.in[0].row_factor == 1, tiles = on_tiles(step, end - begin);
+    const int64_t at_once = tiles ? step.tile.n_token : c.tokens;
+    for (int64_t at = begin; at < end; at += at_once) {
         MatmulTask task = task_of(step, expert);
+        if (tiles) use_tiles(task, step, 0, thread);
         task.in_row = shared ? lists.token : lists.pair;
         task.out_row = lists.pair;
         if (step.weight[1].data) task.bias = step.weight[1].vector() + expert * m.n_out;
-        narrow(task, c, part % c.n_row_block, at, std::min<int64_t>(end, at + kTokensPerPart));
-        step.matmul->run(task);
+        narrow(task, c, part % c.n_row_block, at, std::min<int64_t>(end, at + at_once));
+        (tiles ? step.tile.kernel : step.matmul)->run(task);
     }
 }
 
@@ -136,38 +166,60 @@ Status check_matmul(const Builder& builder, const hearth_node& node, Step& step,
     return {};
 }
 
+// Prepares rows for the vector kernel and, where runs may bring enough of them, for tiles: each for the runs that use it.
+void prepare(Builder& builder, Step& step, bool by_group) {
+    const Operand& x = step.in[0];
+    const bool experts = step.node->op == HEARTH_OP_LINEAR_EXPERTS, whole_pieces = x.flat() || by_group || x.group_width % 32 == 0;
+    const int64_t from = tile_rows_from(step) * (experts ? x.row_factor : 1);  // an expert has at most one row of each token
+    RunRows by_vectors;
+    if (whole_pieces && !builder.graph().deterministic && builder.max_rows(x) >= from) {
+        step.tile.kernel = tile_kernel(builder.device().kernels, step.weight[0].info->format);
+        if (step.tile.kernel) builder.prepare_tiles(step, by_group, {from, INT64_MAX});
+        if (step.tile.kernel && !experts) by_vectors.below = from;
+    }
+    const bool in_place = by_group && step.matmul->act == Act::f32;
+    if (!in_place) builder.prepare_rows(x, step.matmul->act, by_vectors, &step.scratch, &step.scratch_stride);
+}
+
 }  // namespace
 
-void linear_part(const Step& step, const Run& run, int64_t part, int32_t) {
-    const Cut c = linear_cut(step, run);
-    const RowRange tokens = rows_of_part(step.out[0].n_row(run), kTokensPerPart, part % c.n_token_block);
+void linear_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
+    const int64_t n_row = step.out[0].n_row(run);
     MatmulTask task = task_of(step, 0);
+    if (on_tiles(step, n_row)) use_tiles(task, step, 0, thread);
     task.bias = step.weight[1].vector();
     task.scale = step.node->p.scale.scale;
     if (step.in[1].exists) {
         task.residual = step.in[1].data;
         task.residual_stride = step.in[1].row_stride;
     }
-    narrow(task, c, part / c.n_token_block, tokens.begin, tokens.end);
-    step.matmul->run(task);
+    run_block(task, step, cut(step, n_row), n_row, part);
 }
 
 int64_t prepare_count(const Step& step, const Run& run) {
-    return (step.in[0].n_row(run) + kPrepareRows - 1) / kPrepareRows;
+    const int64_t n_row = step.in[0].n_row(run);
+    if (n_row < step.run_rows.from || n_row >= step.run_rows.below) return 0;
+    return (n_row + kPrepareRows - 1) / kPrepareRows;
 }
 
 void prepare_part(const Step& step, const Run& run, int64_t part, int32_t) {
     const Operand& x = step.in[0];
     const RowRange rows = rows_of_part(x.n_row(run), kPrepareRows, part);
-    const int64_t n = x.flat() ? x.width() : x.group_width, n_stretch = x.flat() ? 1 : x.n_group;
+    const bool whole = x.flat() && step.tile.group_bytes == 0;
+    const int64_t n = whole ? x.width() : x.group_width, n_stretch = whole ? 1 : x.n_group;
     for (int64_t r = rows.begin; r < rows.end; ++r)
         for (int64_t g = 0; g < n_stretch; ++g) {
             const float* from = x.row(r) + g * x.group_stride;
             uint8_t* to = step.scratch + r * step.scratch_stride + g * (step.scratch_stride / n_stretch);
+            const TileUse& tile = step.tile;
             switch (step.matmul->act) {
                 case Act::f32: std::memcpy(to, from, static_cast<std::size_t>(n) * 4); break;
                 case Act::q8x32: run.kernels->row->quantise32(reinterpret_cast<Q8Block*>(to), from, n); break;
                 case Act::q8x256: run.kernels->row->quantise256(reinterpret_cast<Q8SuperBlock*>(to), from, n); break;
+                case Act::bf16:
+                    to = tile.rows + g * tile.group_bytes + r / 16 * kTileGroupBytes + r % 16 * 64;
+                    run.kernels->row->round_bf16(to, tile.group_bytes ? 0 : g * n, from, n, tile.slab_bytes);
+                    break;
             }
         }
 }
@@ -201,7 +253,7 @@ Status bind_linear(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(check_matmul(builder, node, step, step.in[0].width(), step.out[0].width()));
     if (!step.out[0].flat() || (step.in[1].exists && !step.in[1].flat()))
         return builder.refuse(node, "the output's groups are not contiguous");
-    builder.prepare_rows(step.in[0], step.matmul->act, &step.scratch, &step.scratch_stride);
+    prepare(builder, step, false);
     builder.add(step);
     return {};
 }
@@ -211,10 +263,8 @@ Status bind_linear_heads(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(check_matmul(builder, node, step, step.in[0].group_width, step.out[0].group_width));
     if (step.in[0].n_group != step.out[0].n_group || matrix_of(*step.weight[0].info, Layout::rows).n_matrix != step.in[0].n_group)
         return builder.refuse(node, "one matrix per group is needed");
-    if (step.matmul->act == Act::f32)
-        step.scratch_stride = step.in[0].row_stride * 4;
-    else
-        builder.prepare_rows(step.in[0], step.matmul->act, &step.scratch, &step.scratch_stride);
+    prepare(builder, step, true);
+    if (step.matmul->act == Act::f32) step.scratch_stride = step.in[0].row_stride * 4;
     builder.add(step);
     return {};
 }
@@ -223,7 +273,7 @@ Status bind_linear_experts(Builder& builder, const hearth_node& node) {
     Step step = builder.bound(node, experts_part, experts_count);
     HEARTH_CHECK(check_matmul(builder, node, step, step.in[0].width(), step.out[0].width()));
     if (!step.in[1].exists || !step.in[0].flat() || !step.out[0].flat()) return builder.refuse(node, "an operand is missing");
-    builder.prepare_rows(step.in[0], step.matmul->act, &step.scratch, &step.scratch_stride);
+    prepare(builder, step, false);
     step.scratch2 = builder.expert_lists(step.in[1], static_cast<int32_t>(matrix_of(*step.weight[0].info, Layout::rows).n_matrix));
     builder.add(step);
     return {};

@@ -54,6 +54,21 @@ bool same_view(const Operand& a, const Operand& b) {
            a.group_width == b.group_width && a.rows == b.rows && a.row_factor == b.row_factor;
 }
 
+// Rows that are prepared already are prepared for more runs than before.
+void widen(RunRows& rows, const RunRows& more) { rows = {std::min(rows.from, more.from), std::max(rows.below, more.below)}; }
+
+// The step of a preparation.
+Step preparation(const Operand& x, Act act, const RunRows& when) {
+    static constexpr MatmulKernel kWants[kActs] = {{nullptr, Act::f32}, {nullptr, Act::q8x32}, {nullptr, Act::q8x256}, {nullptr, Act::bf16}};
+    Step step;
+    step.fn = prepare_part;
+    step.count = prepare_count;
+    step.in[0] = x;
+    step.run_rows = when;
+    step.matmul = &kWants[static_cast<int>(act)];
+    return step;
+}
+
 }  // namespace
 
 const char* op_name(int32_t op) { return find_op(op)->name; }
@@ -179,7 +194,16 @@ void Builder::add(const Step& step) {
     forget_overwritten(step);
 }
 
-void Builder::prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* stride) {
+uint8_t* Builder::prepared_room(Act act, int64_t bytes) {
+    const int kind = static_cast<int>(act);
+    if (bytes > prepared_bytes_[kind]) {
+        prepared_buffer_[kind] = take_scratch(bytes);
+        prepared_bytes_[kind] = bytes;
+    }
+    return prepared_buffer_[kind];
+}
+
+void Builder::prepare_rows(const Operand& x, Act act, const RunRows& when, uint8_t** data, int64_t* stride) {
     if (act == Act::f32) {  // contiguous groups: used in place; otherwise gathered
         if (x.flat()) {
             *data = reinterpret_cast<uint8_t*>(x.data);
@@ -187,34 +211,48 @@ void Builder::prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* s
             return;
         }
     }
-    const int kind = static_cast<int>(act);
-    Prepared& p = prepared_[kind];
+    Prepared& p = prepared_[static_cast<int>(act)];
     if (!p.valid || !same_view(p.x, x)) {
         const int64_t width = x.width();
         p.stride = act == Act::f32     ? width * 4
                    : act == Act::q8x32 ? width / 32 * static_cast<int64_t>(sizeof(Q8Block))
                                        : width / 256 * static_cast<int64_t>(sizeof(Q8SuperBlock));
-        const int64_t bytes = p.stride * max_rows(x);
-        if (bytes > prepared_bytes_[kind]) {
-            prepared_buffer_[kind] = take_scratch(bytes);
-            prepared_bytes_[kind] = bytes;
-        }
-        p.x = x;
-        p.act = act;
-        p.data = prepared_buffer_[kind];
-        p.valid = true;
-        Step step;
-        step.fn = prepare_part;
-        step.count = prepare_count;
-        step.in[0] = x;
+        p = {x, act, prepared_room(act, p.stride * max_rows(x)), p.stride, 0, steps.size(), true};
+        Step step = preparation(x, act, when);
         step.scratch = p.data;
         step.scratch_stride = p.stride;
-        static constexpr MatmulKernel kWants[] = {{nullptr, Act::f32}, {nullptr, Act::q8x32}, {nullptr, Act::q8x256}};
-        step.matmul = &kWants[kind];
         steps.push_back(step);
     }
+    widen(steps[p.step].run_rows, when);
     *data = p.data;
     *stride = p.stride;
+}
+
+void Builder::prepare_tiles(Step& step, bool by_group, const RunRows& when) {
+    const Operand& x = step.in[0];
+    TileUse& tile = step.tile;
+    const auto slabs = [](int64_t width) { return (width + kSlabInputs - 1) / kSlabInputs; };
+    tile.slab_bytes = (max_rows(x) + 15) / 16 * 16 * kSlabInputs * 2;
+    tile.group_bytes = by_group ? slabs(x.group_width) * tile.slab_bytes : 0;
+    Prepared& p = prepared_[static_cast<int>(Act::bf16)];
+    if (!p.valid || !same_view(p.x, x) || p.group_bytes != tile.group_bytes) {
+        const int64_t bytes = by_group ? x.n_group * tile.group_bytes : slabs(x.width()) * tile.slab_bytes;
+        p = {x, Act::bf16, prepared_room(Act::bf16, bytes), tile.slab_bytes, tile.group_bytes, steps.size(), true};
+        Step prepare = preparation(x, Act::bf16, when);
+        prepare.tile = tile;
+        prepare.tile.rows = p.data;
+        steps.push_back(prepare);
+    }
+    widen(steps[p.step].run_rows, when);
+    tile.rows = p.data;
+    if (tile_work_.work_bytes == 0) {
+        tile_work_.n_token = std::min<int64_t>(kTileTokens, (graph_.n_token + 31) / 32 * 32);
+        tile_work_.work_bytes = kTileWorkBytes + tile_work_.n_token * kTileWorkTokenBytes;
+        tile_work_.work = take_scratch(device_.host.n_thread * tile_work_.work_bytes);
+    }
+    tile.work = tile_work_.work;
+    tile.work_bytes = tile_work_.work_bytes;
+    tile.n_token = tile_work_.n_token;
 }
 
 float* Builder::rope_table(const hearth_node& node, const WeightRef& divisor) {

@@ -3,6 +3,7 @@
 
 #include <hearth/backend.h>
 
+#include <string>
 #include <vector>
 
 #include "base/result.hpp"
@@ -14,6 +15,7 @@
 struct hearth_device {
     hearth_host host;
     hearth::cpu::Kernels kernels;
+    std::string refused;  // a level that the system does not allow, and why
     bool profile;  // time every step and log a table when a program ends
 };
 struct hearth_buffer {
@@ -29,6 +31,11 @@ struct Step;
 struct Run {
     const hearth_run_args* args;
     const Kernels* kernels;
+};
+
+// Runs that a preparation is for: those that bring at least `from` rows, and fewer than `below`.
+struct RunRows {
+    int64_t from = 0, below = INT64_MAX;
 };
 
 using PartFn = void (*)(const Step& step, const Run& run, int64_t part, int32_t thread);
@@ -63,6 +70,17 @@ struct CacheRef {
     int64_t page_bytes = 0, layer_bytes = 0;
 };
 
+// How a matmul with many rows goes by tiles; kernel == nullptr: not at all.
+struct TileUse {
+    const MatmulKernel* kernel = nullptr;
+    uint8_t* rows = nullptr;   // Act::bf16
+    int64_t slab_bytes = 0;
+    int64_t group_bytes = 0;   // from the rows of one group to those of the next; 0 = groups follow each other in a row
+    uint8_t* work = nullptr;   // [n_thread, work_bytes]
+    int64_t work_bytes = 0;
+    int64_t n_token = 0;       // that one task may have
+};
+
 // One node of the graph, or a preparation that several nodes share (quantised rows, rope tables, expert lists).
 struct Step {
     PartFn fn = nullptr;
@@ -77,6 +95,8 @@ struct Step {
     uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists
+    TileUse tile;
+    RunRows run_rows;                // of a preparation
     int32_t n_more = 0;              // steps after this one that need nothing of it and run together with it
 };
 
@@ -105,7 +125,9 @@ class Builder {
     // Takes bytes of scratch for the whole program and gives their address (nullptr when measuring).
     uint8_t* take_scratch(int64_t bytes);
     // Adds the step that turns rows of x into what the kernel wants, unless that was just done; fills act and stride.
-    void prepare_rows(const Operand& x, Act act, uint8_t** data, int64_t* stride);
+    void prepare_rows(const Operand& x, Act act, const RunRows& when, uint8_t** data, int64_t* stride);
+    // The same for tiles: fills the rows of step.tile from those of step.in[0].
+    void prepare_tiles(Step& step, bool by_group, const RunRows& when);
     // The rope table of the node: [n_token, 2, n_rot/2] cosines and sines, shared by nodes with equal parameters.
     float* rope_table(const hearth_node& node, const WeightRef& divisor);
     // Lists of the experts in use, shared by the projections of one routing.
@@ -128,9 +150,11 @@ class Builder {
         Operand x;
         Act act;
         uint8_t* data;
-        int64_t stride;
+        int64_t stride, group_bytes = 0;
+        std::size_t step;  // that prepares it
         bool valid = false;
     };
+    uint8_t* prepared_room(Act act, int64_t bytes);
     struct RopeTable {
         hearth_rope_params params;
         int32_t weight;
@@ -145,9 +169,10 @@ class Builder {
     const hearth_device& device_;
     const hearth_graph& graph_;
     const hearth_bindings* bindings_;
-    Prepared prepared_[3] = {};
-    uint8_t* prepared_buffer_[3] = {};
-    int64_t prepared_bytes_[3] = {};
+    Prepared prepared_[kActs] = {};
+    uint8_t* prepared_buffer_[kActs] = {};
+    int64_t prepared_bytes_[kActs] = {};
+    TileUse tile_work_;
     std::vector<RopeTable> ropes_;
     ExpertLists experts_;
 };

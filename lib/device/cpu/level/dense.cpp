@@ -5,12 +5,53 @@
 #include "device/cpu/kernels.hpp"
 #include "device/cpu/level/epilogue.hpp"
 #include "device/cpu/level/lanes.hpp"
+#if defined(HEARTH_CPU_TILES)
+#include "device/cpu/level/tile_matmul.hpp"
+#endif
 
 namespace {
 
 using namespace hearth::cpu;
 
 constexpr int kVectors = static_cast<int>(kPanelRows) / kLanes;
+
+#if defined(HEARTH_CPU_TILES)
+
+// Inputs past the last are zeros, as those of the activations are.
+template <class E>
+struct DenseWeights {
+    void piece(const uint8_t* panel, int64_t n_in, int64_t i, uint8_t* to) const {
+        const auto* w = reinterpret_cast<const typename E::Stored*>(panel);
+        for (int64_t k = 32 * i; k < 32 * i + 32; k += 2)
+            for (int v = 0; v < kVectors; ++v, to += 4 * kLanes) {
+                const auto* at = w + k * kPanelRows + v * kLanes;
+                __builtin_prefetch(at + kSlabInputs * kPanelRows, 0, 2);  // when this panel is read again
+                store(to, pair(at, k < n_in, k + 1 < n_in));
+            }
+    }
+
+  private:
+    static HEARTH_INLINE Ints pair(const typename E::Stored* at, bool first, bool second);
+};
+template <>
+HEARTH_INLINE inline Ints DenseWeights<AsBf16>::pair(const uint16_t* at, bool first, bool second) {
+    return (first ? load_words(at) : Ints{}) | (second ? load_words(at + kPanelRows) << 16 : Ints{});
+}
+template <>
+HEARTH_INLINE inline Ints DenseWeights<AsF16>::pair(const uint16_t* at, bool first, bool second) {
+    return bf16_pair(first ? AsF16::get(at) : Floats{}, second ? AsF16::get(at + kPanelRows) : Floats{});
+}
+
+// Float32 weights have no tiles: they would lose what makes them float32.
+constexpr MatmulKernels kernels() {
+    MatmulKernels table{};
+    table.format[HEARTH_FORMAT_F16] = {tile_matmul<DenseWeights<AsF16>>, Act::bf16};
+    table.format[HEARTH_FORMAT_BF16] = {tile_matmul<DenseWeights<AsBf16>>, Act::bf16};
+    return table;
+}
+
+#else
+
 constexpr int64_t kChunk = 256;  // inputs summed in one chain
 
 constexpr int64_t kBlockTokens = 128;  // their sums for one panel stay in the L1 cache
@@ -79,6 +120,8 @@ constexpr MatmulKernels kernels() {
     table.format[HEARTH_FORMAT_BF16] = {matmul<AsBf16>, Act::f32};
     return table;
 }
+
+#endif
 
 }  // namespace
 

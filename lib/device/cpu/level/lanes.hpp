@@ -11,8 +11,6 @@
 #define HEARTH_LEVEL_CAT2(a, b) a##_##b
 #define HEARTH_LEVEL_CAT(a, b) HEARTH_LEVEL_CAT2(a, b)
 #define HEARTH_LEVEL_NAME(base) HEARTH_LEVEL_CAT(base, HEARTH_CPU_LEVEL)
-#define HEARTH_LEVEL_TEXT2(a) #a
-#define HEARTH_LEVEL_TEXT(a) HEARTH_LEVEL_TEXT2(a)
 
 #define HEARTH_INLINE __attribute__((always_inline))
 

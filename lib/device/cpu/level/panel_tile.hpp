@@ -186,6 +186,7 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
     for (int64_t t = 0; t < n; ++t) finish_token(task, row, token + t, acc[t]);
 }
 
+#if !defined(HEARTH_CPU_TILES)  // tile_panels.hpp has theirs
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
     if (task.n_token == 1) return few_tokens<F, 1>(task);
@@ -197,5 +198,6 @@ void matmul(const hearth::cpu::MatmulTask& task) {
         for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
             many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
 }
+#endif
 
 }  // namespace

@@ -2,6 +2,9 @@
 #include <hearth/backend.h>
 
 #include "device/cpu/level/panel_tile.hpp"
+#if defined(HEARTH_CPU_TILES)
+#include "device/cpu/level/tile_panels.hpp"
+#endif
 
 namespace {
 
@@ -17,7 +20,8 @@ template <class F, int group, int zero, int flush, bool has_min, int period, int
 struct SuperBlock {
     using Act = Q8SuperBlock;
     static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period, kPeriodFile = period_file;
-    static constexpr bool kScaled = true, kSigned = flush == kIsSigned;
+    static constexpr bool kScaled = true, kSigned = flush == kIsSigned, kHasMin = has_min;
+    static constexpr int kZero = zero;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
@@ -147,14 +151,20 @@ struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 
+#if defined(HEARTH_CPU_TILES)
+constexpr Act kAct = Act::bf16;
+#else
+constexpr Act kAct = Act::q8x256;
+#endif
+
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q2_K] = {matmul<Q2_K>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q3_K] = {matmul<Q3_K>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q4_K] = {matmul<Q4_K>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q5_K] = {matmul<Q5_K>, Act::q8x256};
-    table.format[HEARTH_FORMAT_Q6_K] = {matmul<Q6_K>, Act::q8x256};
-    table.format[HEARTH_FORMAT_IQ4_XS] = {matmul<IQ4_XS>, Act::q8x256};
+    table.format[HEARTH_FORMAT_Q2_K] = {matmul<Q2_K>, kAct};
+    table.format[HEARTH_FORMAT_Q3_K] = {matmul<Q3_K>, kAct};
+    table.format[HEARTH_FORMAT_Q4_K] = {matmul<Q4_K>, kAct};
+    table.format[HEARTH_FORMAT_Q5_K] = {matmul<Q5_K>, kAct};
+    table.format[HEARTH_FORMAT_Q6_K] = {matmul<Q6_K>, kAct};
+    table.format[HEARTH_FORMAT_IQ4_XS] = {matmul<IQ4_XS>, kAct};
     return table;
 }
 

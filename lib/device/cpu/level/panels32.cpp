@@ -2,6 +2,9 @@
 #include <hearth/backend.h>
 
 #include "device/cpu/level/panel_tile.hpp"
+#if defined(HEARTH_CPU_TILES)
+#include "device/cpu/level/tile_panels.hpp"
+#endif
 
 namespace {
 
@@ -13,7 +16,8 @@ template <class F, int zero, int flush, bool has_min = false>
 struct Block {
     using Act = Q8Block;
     static constexpr int kElements = 32, kGroup = 32, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = 1, kPeriodFile = 0;
-    static constexpr bool kScaled = false, kSigned = flush == kIsSigned;
+    static constexpr bool kScaled = false, kSigned = flush == kIsSigned, kHasMin = has_min;
+    static constexpr int kZero = zero;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
@@ -98,15 +102,21 @@ struct MXFP4 : Block<MXFP4, 12, 4> {
     }
 };
 
+#if defined(HEARTH_CPU_TILES)
+constexpr Act kAct = Act::bf16;
+#else
+constexpr Act kAct = Act::q8x32;
+#endif
+
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q4_0] = {matmul<Q4_0>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q4_1] = {matmul<Q4_1>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q5_0] = {matmul<Q5_0>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q5_1] = {matmul<Q5_1>, Act::q8x32};
-    table.format[HEARTH_FORMAT_Q8_0] = {matmul<Q8_0>, Act::q8x32};
-    table.format[HEARTH_FORMAT_IQ4_NL] = {matmul<IQ4_NL>, Act::q8x32};
-    table.format[HEARTH_FORMAT_MXFP4] = {matmul<MXFP4>, Act::q8x32};
+    table.format[HEARTH_FORMAT_Q4_0] = {matmul<Q4_0>, kAct};
+    table.format[HEARTH_FORMAT_Q4_1] = {matmul<Q4_1>, kAct};
+    table.format[HEARTH_FORMAT_Q5_0] = {matmul<Q5_0>, kAct};
+    table.format[HEARTH_FORMAT_Q5_1] = {matmul<Q5_1>, kAct};
+    table.format[HEARTH_FORMAT_Q8_0] = {matmul<Q8_0>, kAct};
+    table.format[HEARTH_FORMAT_IQ4_NL] = {matmul<IQ4_NL>, kAct};
+    table.format[HEARTH_FORMAT_MXFP4] = {matmul<MXFP4>, kAct};
     return table;
 }
 

@@ -201,10 +201,25 @@ void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
     }
 }
 
+void round_bf16(uint8_t* out, int64_t first, const float* x, int64_t n, int64_t slab_bytes) {
+    constexpr int64_t kPieceBytes = 16 * 64;
+    for (int64_t i = 0; i < n; i += 32) {
+        const int64_t at = first + i;
+        auto* to = reinterpret_cast<uint16_t*>(out + at / kSlabInputs * slab_bytes + at % kSlabInputs / 32 * kPieceBytes);
+        float tail[32] = {};
+        const float* from = x + i;
+        if (n - i < 32) {
+            for (int64_t k = 0; k < n - i; ++k) tail[k] = x[i + k];
+            from = tail;
+        }
+        for (int k = 0; k < 32; k += kLanes) AsBf16::put(to + k, loadf(from + k));
+    }
+}
+
 }  // namespace
 
 extern "C" {
 extern const RowKernels HEARTH_LEVEL_NAME(hearth_cpu_row);
-const RowKernels HEARTH_LEVEL_NAME(hearth_cpu_row) = {
-    HEARTH_LEVEL_TEXT(HEARTH_CPU_LEVEL), norm, rope, act, glu, add, scale_row, softcap, quantise32, quantise256};
+const RowKernels HEARTH_LEVEL_NAME(hearth_cpu_row) = {norm, rope,      act,        glu,         add,
+                                                          scale_row, softcap, quantise32, quantise256, round_bf16};
 }

@@ -1,0 +1,113 @@
+// What matmul tests share: random weights and rows, and the sums that a kernel should give with how far it may be off.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+#include "ops/harness.hpp"
+
+namespace hearth::test {
+
+struct Shape {
+    int64_t n_out, n_in;
+    int32_t n_token;
+};
+
+// What the CPU's int8 kernels see of an activation row: d * q per block, as quantise32 and quantise256 promise.
+inline std::vector<double> seen_by_int8(const float* x, int64_t n, int64_t block) {
+    std::vector<double> out(static_cast<std::size_t>(n));
+    for (int64_t b = 0; b < n; b += block) {
+        float top = 0;
+        for (int64_t i = b; i < b + block; ++i) top = std::max(top, std::abs(x[i]));
+        const float d = top / 127.0f, inverse = top > 0 ? 127.0f / top : 0;
+        for (int64_t i = b; i < b + block; ++i)
+            out[static_cast<std::size_t>(i)] = static_cast<double>(d) * std::nearbyint(x[i] * inverse);
+    }
+    return out;
+}
+
+// A value as bf16, rounded to nearest even.
+inline double as_bf16(double x) {
+    const auto f = static_cast<float>(x);
+    uint32_t bits;
+    std::memcpy(&bits, &f, 4);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+    float rounded;
+    std::memcpy(&rounded, &bits, 4);
+    return static_cast<double>(rounded);
+}
+
+// What a kernel makes of the values before it multiplies.
+enum class Sees { floats, int8, bf16 };
+
+// n_row: of activations, that one matrix meets in one run.
+inline Sees sees(const Candidate& candidate, const FormatInfo& info, int64_t n_row) {
+    const bool dense = info.block_elements == 1;
+    if (candidate.level.empty() || info.format == Format::F32) return Sees::floats;
+    if (candidate.has_tiles() && n_row >= (dense ? 4 : 16)) return Sees::bf16;
+    return dense ? Sees::floats : Sees::int8;
+}
+
+struct Expected {
+    std::vector<float> value;
+    std::vector<double> bound;
+};
+
+// Sums in double. The bound: float32 rounding, 2^-24 for each step of the chain that a term passes. Weights that become bf16 are
+// computed as floats first, with an error of at most 2^-14 of the row's largest: where that decides how they round, by as much.
+inline Expected dot_all(const FormatInfo& info, const std::vector<float>& w, const std::vector<float>& x, const Shape& s, Sees sees) {
+    Expected e;
+    std::vector<double> weight(w.begin(), w.end()), doubt(w.size(), 0.0);
+    for (int64_t o = 0; sees == Sees::bf16 && o < s.n_out; ++o) {
+        double top = 0;
+        const auto begin = static_cast<std::size_t>(o * s.n_in), end = static_cast<std::size_t>((o + 1) * s.n_in);
+        for (std::size_t i = begin; i < end; ++i) top = std::max(top, std::abs(weight[i]));
+        const double error = info.block_elements > 1 ? top * 0x1p-14 : 0;
+        for (std::size_t i = begin; i < end; ++i) {
+            doubt[i] = std::abs(as_bf16(weight[i] + error) - as_bf16(weight[i] - error));
+            weight[i] = as_bf16(weight[i]);
+        }
+    }
+    const double n_in = static_cast<double>(s.n_in);
+    const double n_rounding = sees == Sees::int8     ? 8.0 * (n_in / info.block_elements + 8)  // a minimum is subtracted: two large sums
+                              : sees == Sees::bf16 ? 16 + n_in / 32 + 8
+                                                   : std::min(n_in, 256.0) + 8;
+    for (int64_t t = 0; t < s.n_token; ++t) {
+        const float* row = x.data() + t * s.n_in;
+        std::vector<double> seen(row, row + s.n_in);
+        if (sees == Sees::int8) seen = seen_by_int8(row, s.n_in, info.block_elements);
+        if (sees == Sees::bf16)
+            for (double& v : seen) v = as_bf16(v);
+        for (int64_t o = 0; o < s.n_out; ++o) {
+            double total = 0, size = 0, unsure = 0;
+            for (int64_t i = 0; i < s.n_in; ++i) {
+                const auto at = static_cast<std::size_t>(o * s.n_in + i);
+                const double term = weight[at] * seen[static_cast<std::size_t>(i)];
+                total += term;
+                size += std::abs(term);
+                unsure += doubt[at] * std::abs(seen[static_cast<std::size_t>(i)]);
+            }
+            e.value.push_back(static_cast<float>(total));
+            e.bound.push_back(size * n_rounding * 0x1p-24 + unsure + 1e-30);
+        }
+    }
+    return e;
+}
+
+struct LinearData {
+    std::vector<float> x, decoded;
+    std::vector<uint8_t> bytes;
+};
+inline LinearData linear_data(const FormatInfo& info, int64_t n_matrix, const Shape& s, Random& random) {
+    LinearData d;
+    d.x = random.normals(static_cast<std::size_t>(s.n_token * s.n_in));
+    const auto n = static_cast<std::size_t>(n_matrix * s.n_out * s.n_in);
+    const std::vector<float> w = random.normals(n, 0.1f);
+    d.bytes.resize(row_bytes(info, n));
+    encode(info.format, w.data(), d.bytes.data(), n);
+    d.decoded.resize(n);
+    decode(info.format, d.bytes.data(), d.decoded.data(), n);
+    return d;
+}
+
+}  // namespace hearth::test
