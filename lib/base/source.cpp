@@ -29,10 +29,14 @@ class FileSource final : public Source {
 
 class MemorySource final : public Source {
   public:
-    MemorySource(std::string name, const std::byte* data, uint64_t n, bool mapped)
-        : Source(std::move(name), n), data_(data), mapped_(mapped) {}
+    MemorySource(std::string name, const std::byte* data, uint64_t n) : Source(std::move(name), n), data_(data) {}
     ~MemorySource() override {
         if (mapped_) os::unmap(data_, size());
+    }
+    Status map(const os::File& file) {
+        HEARTH_TRY(data_, file.map(name()));
+        mapped_ = true;
+        return {};
     }
     Status read_at(uint64_t offset, void* dst, std::size_t n) const override {
         HEARTH_CHECK(check_range(offset, n));
@@ -43,7 +47,7 @@ class MemorySource final : public Source {
 
   private:
     const std::byte* data_;
-    bool mapped_;
+    bool mapped_ = false;
 };
 
 class CallbackSource final : public Source {
@@ -71,13 +75,14 @@ Result<std::unique_ptr<Source>> open_file(std::string_view path, FileMode mode) 
     HEARTH_TRY(os::File file, os::File::open_read(name));
     if (mode == FileMode::pread || file.size() == 0)
         return std::unique_ptr<Source>(new FileSource(std::move(name), std::move(file)));
-    HEARTH_TRY(const std::byte* data, file.map(name));
-    return std::unique_ptr<Source>(new MemorySource(std::move(name), data, file.size(), true));
+    auto source = std::make_unique<MemorySource>(std::move(name), nullptr, file.size());
+    HEARTH_CHECK(source->map(file));  // last: memory for the owner of a mapping may be missing
+    return std::unique_ptr<Source>(std::move(source));
 }
 
 Result<std::unique_ptr<Source>> memory_source(const void* data, std::size_t n, std::string_view name) {
     if (!data && n > 0) return fail(Code::invalid_argument, "{}: {} bytes at a null pointer", name, n);
-    return std::unique_ptr<Source>(new MemorySource(std::string(name), static_cast<const std::byte*>(data), n, false));
+    return std::unique_ptr<Source>(new MemorySource(std::string(name), static_cast<const std::byte*>(data), n));
 }
 
 Result<std::unique_ptr<Source>> callback_source(const ReadCallbacks& callbacks, std::string_view name) {
