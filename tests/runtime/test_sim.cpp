@@ -106,11 +106,26 @@ TEST_CASE("sim options that make no sense are refused with the word and what is 
         Row{"99999999999999999999999", "expected"},
         Row{"1GiB;2GiB", "unknown word '2GiB'"}, Row{"fail=1;fail=2", "'fail' comes twice"}, Row{"fail=0", "from 1"},
         Row{"fail=", "from 1"}, Row{"link=0GB/s", "8GB/s"}, Row{"link=8GB", "8GB/s"}, Row{"link=/s", "8GB/s"}, Row{"latency=-1us", "20us"},
-        Row{"compute=0", "0.5"}, Row{"compute=2", "at most 1"}, Row{"1GiB;free=2GiB", "cannot have"});
+        Row{"compute=0", "0.5"}, Row{"compute=2", "at most 1"}, Row{"1GiB;free=2GiB", "cannot have"}, Row{"2x1GiB;memory=1GB/s:2GB/s:3GB/s", "3 values for 2 devices"},
+        Row{"1GiB;fail=1:2", "2 values for 1 devices"}, Row{"2x1GiB;fail=1:a", "'fail=1:a'"},
+        Row{"lost=0", "from 1"});
     Sim sim(row.options);
     CHECK(sim.code == static_cast<int32_t>(Code::invalid_argument));
     CHECK(sim.device == nullptr);
     sim.says(row.said);
+}
+
+TEST_CASE("sim options may differ by device, and an empty one is the default") {
+    constexpr const char* kOptions = "3x8MiB;free=1MiB::3MiB;memory=1GB/s:2GB/s:;fail=:1:";
+    constexpr uint64_t kFree[] = {1 << 20, 8 << 20, 3 << 20}, kRate[] = {1000000000, 2000000000, 0};
+    for (int32_t i = 0; i < 3; ++i) {
+        Sim sim(kOptions, i);
+        INFO(sim.fault.message);
+        REQUIRE(sim.code == 0);
+        CHECK(sim.describe().free_bytes == kFree[i]);
+        CHECK(sim.describe().bytes_per_second == kRate[i]);
+        CHECK((sim.alloc(64) == nullptr) == (i == 1));
+    }
 }
 
 TEST_CASE("there are as many sim devices as the options say") {

@@ -84,6 +84,7 @@ bool read_compute(Options& o, std::string_view text) {
 }
 bool read_free(Options& o, std::string_view text) { return read_size(text, &o.free_bytes); }
 bool read_fail(Options& o, std::string_view text) { return read_count(text, &o.fail_at); }
+bool read_lost(Options& o, std::string_view text) { return read_count(text, &o.lost_at); }
 
 struct Word {
     std::string_view name, wanted;  // the name is empty for the word without '='
@@ -97,6 +98,7 @@ constexpr Word kWords[] = {
     {"compute", "a fraction such as 0.5, at least 0.001 and at most 1", read_compute},
     {"free", "a size such as 3GiB", read_free},
     {"fail", "the number of the allocation that fails, from 1", read_fail},
+    {"lost", "the number of the run at which it is lost, from 1", read_lost},
 };
 constexpr std::size_t kWordCount = std::size(kWords);
 
@@ -105,11 +107,30 @@ Status unknown(std::string_view word, std::string_view name) {
     for (std::size_t i = 1; i < kWordCount; ++i) names[i - 1] = kWords[i].name;
     return fail(Code::invalid_argument,
                 "unknown word '{}' in the options of a sim device{}; known are a size (4GiB, 2x512MiB) as the first word, "
-                "link=, memory=, latency=, compute=, free= and fail=, separated by ';'",
+                "link=, memory=, latency=, compute=, free=, fail= and lost=, separated by ';'",
                 word, did_you_mean(name, names));
 }
 
-Status read_word(Options& options, bool (&seen)[kWordCount], bool first, std::string_view word) {
+// One value, or one per device: that of device `index` goes into the options, and all of them must be good.
+Status read_values(const Word& word, std::string_view text, int32_t index, Options* options) {
+    const auto n = 1 + std::count(text.begin(), text.end(), ':');
+    if (n > 1 && n != options->n_device)
+        return fail(Code::invalid_argument, "'{}={}' in the options of a sim device: there are {} values for {} devices", word.name, text, n,
+                    options->n_device);
+    int32_t at = 0;
+    for (std::size_t begin = 0; begin <= text.size(); ++at) {
+        const std::size_t end = std::min(text.find(':', begin), text.size());
+        const std::string_view value = text.substr(begin, end - begin);
+        begin = end + 1;
+        if (n > 1 && value.empty()) continue;
+        Options other = *options;
+        if (!word.read(n == 1 || at == index ? *options : other, value))
+            return fail(Code::invalid_argument, "'{}={}' in the options of a sim device: expected {}", word.name, text, word.wanted);
+    }
+    return {};
+}
+
+Status read_word(Options& options, int32_t index, bool (&seen)[kWordCount], bool first, std::string_view word) {
     const std::size_t equals = std::min(word.find('='), word.size());
     const bool bare = equals == word.size();
     const std::string_view name = bare ? std::string_view() : word.substr(0, equals);
@@ -119,6 +140,7 @@ Status read_word(Options& options, bool (&seen)[kWordCount], bool first, std::st
         if (kWords[i].name != name) continue;
         if (seen[i]) return fail(Code::invalid_argument, "'{}' comes twice in the options of a sim device", name);
         seen[i] = true;
+        if (!bare) return read_values(kWords[i], value, index, &options);
         if (!kWords[i].read(options, value))
             return fail(Code::invalid_argument, "'{}' in the options of a sim device: expected {}", word, kWords[i].wanted);
         return {};
@@ -128,12 +150,12 @@ Status read_word(Options& options, bool (&seen)[kWordCount], bool first, std::st
 
 }  // namespace
 
-Result<Options> parse_options(std::string_view text) {
+Result<Options> parse_options(std::string_view text, int32_t index) {
     Options options;
     bool seen[kWordCount] = {};
     for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
         const std::size_t end = std::min(text.find(';', begin), text.size());
-        HEARTH_CHECK(read_word(options, seen, begin == 0, text.substr(begin, end - begin)));
+        HEARTH_CHECK(read_word(options, index, seen, begin == 0, text.substr(begin, end - begin)));
         begin = end + 1;
     }
     if (options.free_bytes == 0) options.free_bytes = options.total_bytes;

@@ -19,10 +19,13 @@ struct Options {
     double latency_ns = 0;                     // of each of them
     double compute = 1;                        // speed of runs, as a fraction of what the CPU does
     uint64_t fail_at = 0;                      // this allocation (counted from 1) fails once; 0 = none
+    uint64_t lost_at = 0;                      // from this run (counted from 1) on all fail, as on a device that is gone; 0 = none
 };
 
 // Words separated by ';': [<devices>x]<size>, which may only stand first, then in any order and none twice link=<size>/s,
-// memory=<size>/s, latency=<time>, compute=<fraction>, free=<size>, fail=<number>. Empty text: the defaults above.
-Result<Options> parse_options(std::string_view text);
+// memory=<size>/s, latency=<time>, compute=<fraction>, free=<size>, fail=<number>, lost=<number>. Each of those has one value for
+// all devices, or one per device with ':' between them, where an empty one is the default. What device `index` is made like; empty
+// text: the defaults above.
+Result<Options> parse_options(std::string_view text, int32_t index);
 
 }  // namespace hearth::sim

@@ -119,7 +119,7 @@ void inner_burst(void* user, int32_t on) {
 
 int32_t sim_open(const hearth_host* host, int32_t index, const char* text, hearth_device** out, hearth_fault* fault) {
     return guard(fault, [&]() -> Result<int32_t> {
-        HEARTH_TRY(const Options options, parse_options(text ? text : ""));
+        HEARTH_TRY(const Options options, parse_options(text ? text : "", index));
         if (index < 0 || index >= options.n_device)
             return fail(Code::not_found, "there is no sim device {}: the options '{}' make {}", index, text ? text : "",
                         options.n_device);
@@ -305,6 +305,8 @@ int32_t sim_run(hearth_device* device, hearth_program* program, const hearth_run
                 hearth_cursor* cursor, hearth_fault* fault) {
     return guard(fault, [&]() -> Result<int32_t> {
         Device& d = device_of(device);
+        if (d.options.lost_at > 0 && d.n_run + 1 >= d.options.lost_at)
+            return fail(Code::device_lost, "the device is lost at run {}, as lost={} asks", d.n_run + 1, d.options.lost_at);
         const int64_t begin = os::now_ns();
         int32_t code = 0;
         {

@@ -1,0 +1,163 @@
+// Shares a model's layers out to devices: as the spec says, else the fastest memory first and in proportion to free bytes.
+#include <numeric>
+
+#include "runtime/planner.hpp"
+
+namespace hearth {
+
+namespace {
+
+using Counts = std::vector<int32_t>;  // [n_device - 1] layers of each device but the host
+using Shares = std::vector<double>;   // likewise
+
+struct Spread {
+    const Model& model;
+    const DeviceSpec& spec;
+    std::vector<Device*> devices;  // the host first
+    const ContextOptions& options;
+    Shares by_bytes{}, rates{};  // usable bytes, at least 1; bytes per second that all declare, or empty where nobody is faster
+};
+
+bool is_tensor(const Spread& s) { return s.spec.split == SplitMode::tensor && s.devices.size() > 2; }
+
+// Reads rates and budgets, and puts the fastest device first where they differ: what a device gets then never depends on what the
+// slower ones behind it get.
+Status look(Spread* s) {
+    const auto rate_of = [](Device* device) -> Result<double> {
+        HEARTH_TRY(const hearth_backend_device info, device->describe());
+        return static_cast<double>(info.bytes_per_second);
+    };
+    std::vector<std::pair<double, Device*>> all;
+    for (std::size_t d = 1; d < s->devices.size(); ++d) {
+        HEARTH_TRY(const double rate, rate_of(s->devices[d]));
+        all.push_back({rate, s->devices[d]});
+    }
+    const auto slower = [](const auto& a, const auto& b) { return a.first > b.first; };
+    const auto [most, least] = std::minmax_element(all.begin(), all.end(), slower);
+    const bool differ = least->first > 0 && least->first < most->first;
+    if (differ) std::stable_sort(all.begin(), all.end(), slower);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        s->devices[i + 1] = all[i].second;
+        HEARTH_TRY(const Budget budget, budget_of(s->model, *all[i].second, s->spec));
+        s->by_bytes.push_back(std::max<double>(1, static_cast<double>(budget.usable())));
+        if (differ) s->rates.push_back(all[i].first);
+    }
+    return {};
+}
+
+Counts in_proportion(const Shares& shares, int32_t n) {
+    const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
+    Counts counts(shares.size(), 0);
+    for (int32_t i = 0; i < n; ++i) {
+        const double at = (i + 0.5) / n * all;
+        double sum = shares[0];
+        std::size_t device = 0;
+        while (device + 1 < shares.size() && sum <= at) sum += shares[++device];
+        ++counts[device];
+    }
+    return counts;
+}
+
+// The last n layers, as far as the counts go: the first of those are on the first device.
+Placement on_devices(const Spread& s, const Counts& counts, int32_t n) {
+    Placement placement = Placement::whole(s.devices[0], s.model.hparams().n_layer);
+    placement.devices = s.devices;
+    auto at = placement.device_of_layer.end() - n;
+    for (std::size_t i = 0; i < counts.size(); ++i) at = std::fill_n(at, counts[i], static_cast<int32_t>(i) + 1);
+    if (!s.spec.kv_on_device) placement.cache = 0;
+    if (!s.spec.experts_on_device) placement.experts = 0;
+    return placement;
+}
+
+// Each of n layers is cut: a part on every device.
+Placement on_ranks(const Spread& s, const Shares& shares, int32_t n) {
+    Counts counts(shares.size(), 0);
+    counts[0] = n;
+    Placement placement = on_devices(s, counts, n);
+    placement.shares = shares;
+    for (std::size_t d = 1; d < s.devices.size(); ++d) placement.ranks.push_back(static_cast<int32_t>(d));
+    return placement;
+}
+
+Result<PlanReport> plan_of(const Spread& s, const Placement& placement) {
+    HEARTH_TRY(const std::vector<WeightPart> parts, s.model.measure(placement));
+    return sum_plan(s.model, placement, parts, s.options);
+}
+
+// A token takes the sum over the devices of the bytes there over the rate there, so that a layer which moves to a faster device with
+// room for it always shortens it: of layers of one size no placement is faster than that where nothing is left to move, each device
+// full before a slower one has a layer.
+Result<Counts> fastest_first(const Spread& s, int32_t n) {
+    Counts counts(s.rates.size(), 0);
+    int32_t left = n;
+    for (std::size_t first = 0, end = 0; first < s.rates.size(); first = end) {
+        while (end < s.rates.size() && s.rates[end] == s.rates[first]) ++end;
+        const auto with = [&](int32_t here) {  // so many on the devices of this rate, in proportion to their free bytes
+            Counts all = counts;
+            const Counts more = in_proportion(Shares(s.by_bytes.begin() + first, s.by_bytes.begin() + end), here);
+            std::copy(more.begin(), more.end(), all.begin() + first);
+            return all;
+        };
+        const auto fits = [&](int32_t here) -> Result<bool> {
+            HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, with(here), n)));
+            return std::all_of(plan.devices.begin() + first + 1, plan.devices.begin() + end + 1, [](const DevicePlan& d) { return d.fits(); });
+        };
+        int32_t low = 0, high = left + 1;
+        if (end == s.rates.size()) low = left;  // also where it does not fit: there is nobody else
+        for (int32_t middle = left; low + 1 < high; middle = low + (high - low) / 2) {  // all of them first: it is often so
+            HEARTH_TRY(const bool good, fits(middle));
+            (good ? low : high) = middle;
+        }
+        counts = with(low);
+        left -= low;
+    }
+    return counts;
+}
+
+// Ranks work at the same time and the slowest is waited for, so parts are in proportion to the rates, as far as budgets allow: a rank
+// that is full keeps what it can hold, and the others take the rest in the same proportion.
+Result<Shares> rank_shares(const Spread& s, int32_t n) {
+    constexpr int kRounds = 64;        // what does not depend on the share is small: the shares that fit are found in a few
+    constexpr double kMargin = 0.995;  // parts are rounded to whole blocks and heads
+    Shares shares = s.rates, open = s.rates;
+    for (int round = 0; round < kRounds; ++round) {
+        HEARTH_TRY(const PlanReport plan, plan_of(s, on_ranks(s, shares, n)));
+        double freed = 0;
+        for (std::size_t i = 0; i < shares.size(); ++i) {
+            const DevicePlan& rank = plan.devices[i + 1];
+            if (rank.fits()) continue;
+            const double usable = static_cast<double>(rank.available_bytes - std::min(rank.available_bytes, rank.reserve_bytes));
+            const double less = shares[i] * std::min(1.0, usable / static_cast<double>(rank.total())) * kMargin;
+            freed += shares[i] - less;
+            shares[i] = less;
+            open[i] = 0;
+        }
+        const double sum = std::accumulate(open.begin(), open.end(), 0.0);
+        if (freed == 0) return shares;
+        if (sum == 0) break;
+        for (std::size_t i = 0; i < shares.size(); ++i) shares[i] += freed * open[i] / sum;
+    }
+    return s.by_bytes;  // it does not fit
+}
+
+}  // namespace
+
+Result<Placement> spread(const Model& model, const DeviceSpec& spec, const std::vector<Device*>& devices, const ContextOptions& options,
+                         int32_t n) {
+    Spread s{model, spec, devices, options};
+    if (!spec.shares.empty() && spec.shares.size() + 1 != devices.size())
+        return fail(Code::placement, "shares names {} devices, the spec {}", spec.shares.size(), devices.size() - 1);
+    if (spec.shares.empty()) HEARTH_CHECK(look(&s));
+    const Shares& shares = spec.shares.empty() ? s.by_bytes : spec.shares;
+    const bool by_rate = !s.rates.empty() && n > 0;
+    if (is_tensor(s)) {
+        if (!by_rate) return on_ranks(s, shares, n);
+        HEARTH_TRY(const Shares parts, rank_shares(s, n));
+        return on_ranks(s, parts, n);
+    }
+    if (!by_rate) return on_devices(s, in_proportion(shares, n), n);
+    HEARTH_TRY(const Counts counts, fastest_first(s, n));
+    return on_devices(s, counts, n);
+}
+
+}  // namespace hearth
