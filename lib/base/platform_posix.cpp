@@ -302,13 +302,20 @@ bool allow_tiles() {
 std::string own_folder() {
     static const char kHere = 0;
     const auto here = reinterpret_cast<uintptr_t>(&kHere);
-    struct Close {
-        void operator()(std::FILE* file) const { std::fclose(file); }
-    };
-    const std::unique_ptr<std::FILE, Close> maps(std::fopen("/proc/self/maps", "re"));  // the strings may throw
-    if (!maps) return {};
+    const struct Opened {
+        int file;
+        ~Opened() {
+            if (file >= 0) ::close(file);
+        }
+    } maps{::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};  // stdio would take missing memory for the end of the file
+    char block[1024];
     std::string folder, line;
-    for (int c = 0; folder.empty() && (c = std::fgetc(maps.get())) != EOF;) {
+    ssize_t n = 0, at = 0;
+    const auto next = [&] {
+        if (at == n) n = ::read(maps.file, block, sizeof block), at = 0;
+        return n > 0 ? static_cast<unsigned char>(block[at++]) : -1;
+    };
+    for (int c = 0; folder.empty() && (c = next()) >= 0;) {
         if (c != '\n') {
             line += static_cast<char>(c);
             continue;

@@ -42,36 +42,39 @@ std::vector<const hearth_backend*> Runtime::backends() const {
     return all;
 }
 
-std::vector<std::string> Runtime::known_names() const {
+Result<std::vector<std::string>> Runtime::known_names() const {
     std::vector<std::string> known = {"auto"};
     for (const hearth_backend* backend : backends()) known.push_back(backend->name);
-    for (const PluginFile& file : plugins_.files())
+    HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
+    for (const PluginFile& file : files)
         if (!file.name.empty() && std::find(known.begin(), known.end(), file.name) == known.end()) known.push_back(file.name);
     return known;
 }
 
-std::string Runtime::known_text() const {
+Result<std::string> Runtime::known_text() const {
     std::string list;
-    for (const std::string& word : known_names()) list += (list.empty() ? "" : ", ") + word;
+    HEARTH_TRY(const std::vector<std::string> names, known_names());
+    for (const std::string& word : names) list += (list.empty() ? "" : ", ") + word;
     return list;
 }
 
 Failure Runtime::fail_unknown(const std::string& name) const {
     const std::string file = os::library_file("hearth_" + name), places = plugins_.places();
+    HEARTH_TRY(const std::string known, known_text());
     if (std::find(std::begin(kPluginNames), std::end(kPluginNames), name) != std::end(kPluginNames))
-        return fail(Code::placement, "device '{}' needs the plugin {}, which is not in {} (known: {})", name, file, places,
-                    known_text());
-    std::vector<std::string> near = known_names();
+        return fail(Code::placement, "device '{}' needs the plugin {}, which is not in {} (known: {})", name, file, places, known);
+    HEARTH_TRY(std::vector<std::string> near, known_names());
     near.insert(near.end(), std::begin(kPluginNames), std::end(kPluginNames));
-    return fail(Code::placement, "unknown device '{}'{} (known: {}; no plugin {} in {})", name, did_you_mean(name, near),
-                known_text(), file, places);
+    return fail(Code::placement, "unknown device '{}'{} (known: {}; no plugin {} in {})", name, did_you_mean(name, near), known,
+                file, places);
 }
 
 Result<const hearth_backend*> Runtime::find_backend(const std::string& name) {
     for (const hearth_backend* backend : backends())
         if (name == backend->name) return backend;
     Plugin unusable;
-    for (const PluginFile& file : plugins_.files()) {
+    HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
+    for (const PluginFile& file : files) {
         if (file.name != name) continue;
         const Plugin plugin = plugins_.open(file);
         if (plugin.backend) return plugin.backend;
@@ -103,22 +106,24 @@ Result<Device*> Runtime::device(std::string_view text) {
 
 Result<std::vector<DeviceRef>> Runtime::resolve(const DeviceSpec& spec) {
     if (!spec.automatic) return spec.devices;
-    std::vector<DeviceRef> found = accelerators();
+    HEARTH_TRY(std::vector<DeviceRef> found, accelerators());
     if (!found.empty() && !spec.shares.empty() && spec.shares.size() != found.size())
         return fail(Code::placement, "shares has {} numbers for the {} devices of auto", spec.shares.size(), found.size());
     if (!found.empty()) return found;
     if (spec.n_layer > 0 || spec.n_layer == DeviceSpec::kAllLayers || (spec.strict && spec.n_layer != 0)) {
         std::lock_guard lock(devices_mutex_);
         std::string why;
-        for (const PluginFile& file : plugins_.files())
+        HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
+        HEARTH_TRY(const std::string known, known_text());
+        for (const PluginFile& file : files)
             if (!is_host_side(file.name)) why += "; " + file.path + ": " + plugins_.open(file).reason;
         return fail(Code::placement, "'{}' asks for layers on an accelerator, and none is usable (known: {}; plugins in {}{})",
-                    to_string(spec), known_text(), plugins_.places(), why);
+                    to_string(spec), known, plugins_.places(), why);
     }
     return std::vector<DeviceRef>{{"cpu", 0, ""}};
 }
 
-std::vector<DeviceRef> Runtime::accelerators() {
+Result<std::vector<DeviceRef>> Runtime::accelerators() {
     std::lock_guard lock(devices_mutex_);
     std::vector<const hearth_backend*> usable;
     const auto add = [&usable](const hearth_backend* backend) {
@@ -127,7 +132,8 @@ std::vector<DeviceRef> Runtime::accelerators() {
     };
     for (const hearth_backend* backend : options_.extra_backends)
         if (backend->score() > 0) add(backend);
-    for (const PluginFile& file : plugins_.files()) {
+    HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
+    for (const PluginFile& file : files) {
         if (is_host_side(file.name)) continue;
         if (const Plugin plugin = plugins_.open(file); plugin.backend) add(plugin.backend);
     }
@@ -152,7 +158,7 @@ void Runtime::list_backend(const hearth_backend& backend, std::vector<Listed>* o
 }
 
 // The first entries, at least n_wanted of them where there are so many.
-std::vector<Runtime::Listed> Runtime::list(std::size_t n_wanted) {
+Result<std::vector<Runtime::Listed>> Runtime::list(std::size_t n_wanted) {
     std::vector<Listed> all;
     std::vector<std::string> names;  // a plugin does not replace what is built in, nor another one before it
     for (const hearth_backend* backend : backends()) {
@@ -161,7 +167,8 @@ std::vector<Runtime::Listed> Runtime::list(std::size_t n_wanted) {
         names.push_back(backend->name);
     }
     if (all.size() >= n_wanted) return all;
-    for (const PluginFile& file : plugins_.files()) {
+    HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
+    for (const PluginFile& file : files) {
         if (all.size() >= n_wanted) return all;
         const Plugin plugin = plugins_.open(file);
         const std::string subject = file.name.empty() ? file.path : file.name;
@@ -201,16 +208,17 @@ DeviceInfo Runtime::describe(const Listed& entry) {
     return info;
 }
 
-std::vector<DeviceInfo> Runtime::devices() {
+Result<std::vector<DeviceInfo>> Runtime::devices() {
     std::lock_guard lock(devices_mutex_);
     std::vector<DeviceInfo> all;
-    for (const Listed& entry : list(SIZE_MAX)) all.push_back(describe(entry));
+    HEARTH_TRY(const std::vector<Listed> listed, list(SIZE_MAX));
+    for (const Listed& entry : listed) all.push_back(describe(entry));
     return all;
 }
 
 Result<DeviceInfo> Runtime::device_info(std::size_t index) {
     std::lock_guard lock(devices_mutex_);
-    const std::vector<Listed> all = list(index + 1);
+    HEARTH_TRY(const std::vector<Listed> all, list(index + 1));
     if (index >= all.size()) return fail(Code::not_found, "there are {} devices, none with index {}", all.size(), index);
     return describe(all[index]);
 }

@@ -49,21 +49,23 @@ std::vector<std::string> split_list(const std::string& list) {
     return parts;
 }
 
-void add_folder(const fs::path& folder, std::vector<PluginFile>* out) {
+Status add_folder(const fs::path& folder, std::vector<PluginFile>* out) {
     const Result<std::vector<std::string>> names = os::list_folder(text_of(folder));
     if (!names) {
+        if (names.code() == Code::oom_host) return names.failure();
         out->push_back({"", text_of(folder), error_record().message});
-        return;
+        return {};
     }
     std::vector<PluginFile> found;
     for (const std::string& file : *names)
         if (const std::string name = plugin_name(file); !name.empty()) found.push_back({name, text_of(folder / path_of(file))});
     std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     out->insert(out->end(), found.begin(), found.end());
+    return {};
 }
 
 // One entry of a path list: a folder of plugins, or one plugin.
-void add_entry(const std::string& entry, std::vector<PluginFile>* out) {
+Status add_entry(const std::string& entry, std::vector<PluginFile>* out) {
     std::error_code error;
     fs::path path = fs::absolute(path_of(entry), error);  // the loader searches for names without a folder
     if (error) path = path_of(entry);
@@ -75,6 +77,7 @@ void add_entry(const std::string& entry, std::vector<PluginFile>* out) {
     else if (plugin.name.empty())
         plugin.unusable = "a plugin's file is named " + os::library_file("hearth_NAME");
     out->push_back(std::move(plugin));
+    return {};
 }
 
 const hearth_backend* table_of(const os::Library& library, std::string* reason) {
@@ -132,13 +135,13 @@ bool is_host_side(std::string_view backend) {
     return std::find(std::begin(kHostSide), std::end(kHostSide), backend) != std::end(kHostSide);
 }
 
-std::vector<PluginFile> Plugins::files() const {
+Result<std::vector<PluginFile>> Plugins::files() const {
     std::vector<PluginFile> found;
-    for (const std::string& entry : split_list(paths_)) add_entry(entry, &found);
-    for (const std::string& entry : split_list(os::trusted_variable(kVariable))) add_entry(entry, &found);
+    for (const std::string& entry : split_list(paths_)) HEARTH_CHECK(add_entry(entry, &found));
+    for (const std::string& entry : split_list(os::trusted_variable(kVariable))) HEARTH_CHECK(add_entry(entry, &found));
     if (const std::string folder = os::own_folder(); !folder.empty()) {
         std::vector<PluginFile> beside;
-        add_folder(path_of(folder), &beside);
+        HEARTH_CHECK(add_folder(path_of(folder), &beside));
         for (PluginFile& file : beside)
             if (!file.name.empty()) found.push_back(std::move(file));  // nobody asked for this folder: not to read it is no fault
     }

@@ -30,7 +30,8 @@ class Plugins {
     // `paths`: folders or files, separated as in PATH.
     explicit Plugins(std::string paths) : paths_(std::move(paths)) {}
 
-    std::vector<PluginFile> files() const;  // in that order, without opening any
+    // In that order, without opening any. Fails where memory is out: then nobody knows what there is.
+    Result<std::vector<PluginFile>> files() const;
     std::string places() const;             // where files() looked, for an error
     // Opens a file once and checks it; the answer stays the same afterwards. What is usable stays mapped until the process ends.
     Plugin open(const PluginFile& file);

@@ -75,11 +75,11 @@ class Runtime {
     // The devices of a spec; for "auto" the accelerators, or the CPU where there is none and no number of layers is asked for.
     Result<std::vector<DeviceRef>> resolve(const DeviceSpec& spec);
     // What "auto" chooses from, the best backend first: registered backends and plugins, but no host-side ones.
-    std::vector<DeviceRef> accelerators();
+    Result<std::vector<DeviceRef>> accelerators();
 
     // Every device of every backend, and every plugin that cannot be used, with the reason. Opens all plugins; devices that are
     // not in use are closed again.
-    std::vector<DeviceInfo> devices();
+    Result<std::vector<DeviceInfo>> devices();
     // The i-th of them; NOT_FOUND past the last. The built-in ones come first, and for those no plugin is opened.
     Result<DeviceInfo> device_info(std::size_t index);
 
@@ -110,11 +110,11 @@ class Runtime {
     void fill_host();
     std::vector<const hearth_backend*> backends() const;
     Result<const hearth_backend*> find_backend(const std::string& name);
-    std::vector<std::string> known_names() const;
-    std::string known_text() const;
+    Result<std::vector<std::string>> known_names() const;
+    Result<std::string> known_text() const;
     Failure fail_unknown(const std::string& name) const;
     void list_backend(const hearth_backend& backend, std::vector<Listed>* out) const;
-    std::vector<Listed> list(std::size_t n_wanted);
+    Result<std::vector<Listed>> list(std::size_t n_wanted);
     DeviceInfo describe(const Listed& entry);
     static void* host_allocate(void* user, std::size_t bytes, std::size_t align);
     static void host_free(void* user, void* p, std::size_t bytes, std::size_t align);

@@ -163,7 +163,9 @@ TEST_CASE("a runtime that is given the oneDNN table lists and opens its device",
     const auto runtime = Runtime::make(options);
     REQUIRE(runtime);
     bool listed = false;
-    for (const DeviceInfo& info : (*runtime)->devices()) {
+    const auto listed = (*runtime)->devices();
+    REQUIRE(listed);
+    for (const DeviceInfo& info : *listed) {
         if (info.spec != "onednn:0") continue;
         listed = true;
         CHECK(info.unavailable == "");

@@ -75,7 +75,7 @@ TEST_CASE("A model on the CPU maps no plugin, although one is installed beside t
     REQUIRE(runtime->device_info(0));
     CHECK(runtime->device_info(0)->spec == "cpu");
     CHECK_FALSE(is_mapped("libhearth_"));
-    const std::vector<DeviceInfo> all = runtime->devices();
+    const std::vector<DeviceInfo> all = *runtime->devices();
     CHECK(find(all, "beside:1"));
     CHECK(is_mapped("libhearth_beside.so"));
     CHECK(is_mapped("libhearth_good.so"));
@@ -102,7 +102,7 @@ TEST_CASE("auto looks at accelerators, the best first, and at nothing host-side"
 
 TEST_CASE("Every plugin that cannot be used is listed with its reason", "[plugin]") {
     const auto runtime = make_runtime(kFolder + "/bad:" + kFolder + "/absent:" + kFolder + "/test_plugin");
-    const std::vector<DeviceInfo> all = runtime->devices();
+    const std::vector<DeviceInfo> all = *runtime->devices();
     const std::pair<const char*, const char*> wanted[] = {
         {"abi", "made for backend ABI 7, this library has 1"},
         {"silent", "does not serve backend ABI 1"},
@@ -136,15 +136,15 @@ TEST_CASE("Every plugin that cannot be used is listed with its reason", "[plugin
 
 TEST_CASE("A path that the host gives is a folder or a file, and comes before the variable", "[plugin]") {
     const auto by_file = make_runtime("", kFolder + "/good/libhearth_good.so");
-    CHECK(find(by_file->devices(), "good:1"));
-    CHECK_FALSE(find(by_file->devices(), "onednn:0"));
+    CHECK(find(*by_file->devices(), "good:1"));
+    CHECK_FALSE(find(*by_file->devices(), "onednn:0"));
     const auto by_folder = make_runtime(kFolder + "/bad", kFolder + "/good");
-    const std::vector<DeviceInfo> all = by_folder->devices();
+    const std::vector<DeviceInfo> all = *by_folder->devices();
     REQUIRE((find(all, "onednn:0") && find(all, "abi")));
     CHECK(find(all, "onednn:0") < find(all, "abi"));
     // The same plugin by another path is no second backend.
     const auto twice = make_runtime(kFolder + "/./good", kFolder + "/good");
-    const std::vector<DeviceInfo> listed = twice->devices();
+    const std::vector<DeviceInfo> listed = *twice->devices();
     REQUIRE(find(listed, "good"));
     CHECK(has(find(listed, "good")->unavailable, "another backend of this name comes before it"));
     // One that cannot be used does not hide the next of its name.

@@ -196,3 +196,24 @@ TEST_CASE("whichever allocation of the process fails, the answer is out of memor
     CHECK(n_reported > n_tried * 9 / 10);
     if (!setting.sampled) CHECK(n_mapping >= 5);  // weights, cache, activations, scratch, logits
 }
+
+TEST_CASE("a folder of plugins that could not be listed for lack of memory is not an empty one") {
+    if (const std::string reason = not_interposed(); !reason.empty()) return skip("the process-wide sweep: " + reason);
+    hearth_runtime* runtime = nullptr;
+    REQUIRE(hearth_runtime_create(nullptr, &runtime) == HEARTH_OK);
+    auto info = zeroed<hearth_device_info>();
+    constexpr uint32_t kPastTheLast = 1000;  // to know that there is none, all are listed, those beside the library too
+    REQUIRE(hearth_runtime_device(runtime, kPastTheLast, &info) == HEARTH_E_NOT_FOUND);
+    arm(-1);
+    hearth_runtime_device(runtime, kPastTheLast, &info);
+    const int64_t n = disarm();
+    REQUIRE(n > 20);
+    for (int64_t i = 0; i < n; ++i) {
+        arm(i);
+        const hearth_status status = hearth_runtime_device(runtime, kPastTheLast, &info);
+        disarm();
+        INFO("allocation " << i << " of " << n);
+        CHECK(status == HEARTH_E_OOM_HOST);
+    }
+    CHECK(hearth_runtime_release(runtime) == HEARTH_OK);
+}
