@@ -114,7 +114,10 @@ Json device_json(const hearth_device_plan& d) {
             {"host_bytes", d.host_bytes},
             {"total_bytes", d.total_bytes},
             {"available_bytes", d.available_bytes},
-            {"reserve_bytes", d.reserve_bytes}};
+            {"reserve_bytes", d.reserve_bytes},
+            {"host", d.is_host != 0},
+            {"token_bytes", d.token_bytes},
+            {"declared_rate", d.declared_rate}};
 }
 
 Json plan_json(const hearth_plan_info& p, const std::vector<hearth_device_plan>& devices) {
@@ -134,6 +137,13 @@ Json plan_json(const hearth_plan_info& p, const std::vector<hearth_device_plan>&
             {"devices", all}};
 }
 
+// "8.0 GB/s"
+std::string rate_text(uint64_t bytes_per_second) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f GB/s", static_cast<double>(bytes_per_second) / 1e9);
+    return text;
+}
+
 void plan_text(const hearth_device_plan& d) {
     std::string parts = std::to_string(d.n_layer) + " layers";
     if (d.has_embedding) parts += ", embedding";
@@ -145,6 +155,8 @@ void plan_text(const hearth_device_plan& d) {
     line("  scratch", bytes_text(d.scratch_bytes));
     if (d.host_bytes > 0) line("  logits, staging", bytes_text(d.host_bytes));
     line("  total", bytes_text(d.total_bytes));
+    line("  read per token", bytes_text(d.token_bytes) + " of the weights" +
+                                 (d.declared_rate > 0 ? ", at " + rate_text(d.declared_rate) : std::string()));
     line("  free", d.available_bytes > 0 ? bytes_text(d.available_bytes) + ", of which " + bytes_text(d.reserve_bytes) + " stay free" : "unknown");
     line("  fits", d.fits ? "yes" : "no");
 }

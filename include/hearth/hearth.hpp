@@ -82,6 +82,9 @@ inline hearth_model_params params(const ModelOptions& options) {
 
 }  // namespace detail
 
+// major << 16 | minor of the library that is loaded. [F]
+inline uint32_t version() { return hearth_version(); }
+
 // Threads, memory, log and devices, shared by the models of a process.
 class Runtime : public detail::Handle<hearth_runtime, hearth_runtime_retain, hearth_runtime_release> {
   public:
@@ -303,6 +306,17 @@ class Context : public detail::Handle<hearth_context, hearth_context_retain, hea
         const hearth_status status = hearth_sequence_range(get(), seq, &n, nullptr, nullptr);
         return detail::result(status, n);
     }
+    struct Range {
+        int32_t n_token = 0, first = -1, last = -1;  // positions; -1 when empty
+    };
+    // Number of tokens, first and last position.
+    Result<Range> range(int32_t seq = 0) const {
+        Range range;
+        const hearth_status status =
+            hearth_sequence_range(get(), seq, &range.n_token, &range.first, &range.last);
+        return detail::result(status, range);
+    }
+    // Forgets every sequence.
     Result<void> clear() { return detail::result(hearth_context_clear(get())); }
     // A sequence as bytes with version and checksum, for any context of the same model and cache types.
     Result<std::string> save(int32_t seq = 0) {
@@ -361,6 +375,19 @@ inline Result<float> logprob(std::span<const float> logits, int32_t token) {
     const hearth_status status =
         hearth_logprobs(logits.data(), logits.size(), token, &value, nullptr, nullptr, 0);
     return detail::result(status, value);
+}
+
+// The k best tokens and their natural log probabilities under the plain softmax, the best first. [F]
+inline Result<std::vector<std::pair<int32_t, float>>> top_logprobs(std::span<const float> logits, std::size_t k) {
+    float any = 0;
+    k = k < logits.size() ? k : logits.size();
+    std::vector<int32_t> token(k);
+    std::vector<float> value(k);
+    const hearth_status status =
+        hearth_logprobs(logits.data(), logits.size(), 0, &any, token.data(), value.data(), k);
+    std::vector<std::pair<int32_t, float>> best;
+    for (std::size_t i = 0; i < k; ++i) best.emplace_back(token[i], value[i]);
+    return detail::result(status, std::move(best));
 }
 
 // What a model and a context will take, from headers only: no weight is read. [F]

@@ -88,6 +88,20 @@ class Plans(unittest.TestCase):
             if "kv=cpu" in device:
                 self.assertEqual([d["cache"] for d in p["devices"]], [True, False])
 
+    def test_a_token_reads_its_weights_at_the_rate_of_each_device(self):
+        device = "sim:2x4GiB;memory=8GB/s:2GB/s;free=2GiB:,layers=auto"
+        plan = self.plan(self.large, device)
+        cpu, *sims = plan["devices"]
+        self.assertEqual([(d["device"], d["host"], d["declared_rate"]) for d in plan["devices"]],
+                         [("cpu", True, 0), ("sim:0", False, 8000000000), ("sim:1", False, 2000000000)])
+        self.assertEqual([d["token_bytes"] for d in sims], [d["weight_bytes"] for d in sims])
+        self.assertAlmostEqual(cpu["token_bytes"], N_EMBD // 256 * 144, delta=64)  # one row of the embedding
+        # Layers of 117 MiB with a cache of 16 into 2 GiB, less the reserve of 256 MiB, a sixteenth of 4 GiB, and some 100 of activations.
+        self.assertEqual([d["layers"] for d in plan["devices"]], [0, 12, N_LAYER + 1 - 12])
+        text = self.hearth("plan", "-m", self.large, "--device", device, "--ctx", 4096).stdout
+        self.assertRegex(text, r"read per token +1\.\d+ GiB of the weights, at 8\.0 GB/s")
+        self.assertRegex(text, r"read per token +2\.\d+ GiB of the weights, at 2\.0 GB/s")
+
     def test_a_small_model_says_the_same_everywhere(self):
         want = self.hearth("run", "-m", self.small, "--device", "cpu", "--greedy", "-p", "a", "-n", 20).stdout
         self.assertIn("bcdef", want)
