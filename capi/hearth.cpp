@@ -90,6 +90,7 @@ hearth_status hearth_last_error(hearth_error* out) {
     e.line = record.line;
     e.column = record.column;
     std::memcpy(e.message, record.message, sizeof e.message);
+    std::memcpy(e.device_spec, record.device_spec, sizeof e.device_spec);
     std::memcpy(out, &e, std::min<std::size_t>(out->struct_size, sizeof e));
     return HEARTH_OK;
 }

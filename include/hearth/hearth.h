@@ -79,10 +79,11 @@ typedef struct hearth_error {
     uint32_t struct_size;
     int32_t code;    /* the hearth_status of the last failure on this thread, 0 if none */
     int32_t subcode; /* errno or a driver's code, 0 if none */
-    int32_t device;  /* index of the device concerned, -1 if none */
+    int32_t device;  /* number of the device concerned among those of its backend, 1 for "cuda:1"; -1 if none */
     uint64_t bytes_wanted, bytes_free;
     uint32_t line, column; /* 1-based place in a text, 0 if none */
     char message[1024];    /* a sentence, NUL-terminated */
+    char device_spec[64];  /* of the device concerned, as specs and plans name it: "cuda:1"; empty if none */
 } hearth_error;
 /* What went wrong last on this thread. Allocates nothing; works when memory is out. [F] */
 HEARTH_API hearth_status hearth_last_error(hearth_error *out);

@@ -22,6 +22,9 @@ struct Error {
     std::string message;
     uint64_t bytes_wanted = 0, bytes_free = 0;  // of an OOM or a plan that does not fit
     uint32_t line = 0, column = 0;              // 1-based place in a text, 0 if none
+    // The device concerned: its number among those of its backend, -1 if none, and what names it in specs: "cuda:1".
+    int32_t device = -1;
+    std::string device_spec{};
     const char* name() const { return hearth_status_name(status); }
 
     // The record of this thread after a call that returned `status`.
@@ -30,7 +33,7 @@ struct Error {
         e.struct_size = sizeof e;
         if (hearth_last_error(&e) != HEARTH_OK || e.code != status)
             return {status, hearth_status_name(status)};
-        return {status, e.message, e.bytes_wanted, e.bytes_free, e.line, e.column};
+        return {status, e.message, e.bytes_wanted, e.bytes_free, e.line, e.column, e.device, e.device_spec};
     }
 };
 

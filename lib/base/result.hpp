@@ -9,6 +9,7 @@
 #include <iterator>
 #include <new>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -44,15 +45,18 @@ enum class Code : int32_t {
 struct ErrorRecord {
     Code code = Code::ok;
     int32_t subcode = 0;  // errno or a driver's code, 0 if none
-    int32_t device = -1;  // index of the device concerned, -1 if none
+    int32_t device = -1;  // number of the device concerned among those of its backend, -1 if none
     uint64_t bytes_wanted = 0, bytes_free = 0;
     uint32_t line = 0, column = 0;  // 1-based place in a text (template, grammar), 0 if none
     char message[1024] = {};
+    char device_spec[64] = {};  // of the device concerned, "sim:1"
 };
 
 ErrorRecord& error_record() noexcept;           // this thread's record
 void begin_error(Code code) noexcept;           // clears the record and sets its code
 void end_error(std::size_t n_written) noexcept;  // terminates the message after n_written bytes
+
+void name_device(std::string_view spec, int32_t index) noexcept;  // the failure of this thread is about that device
 
 // What a failing function returns; converts to any Result<T>.
 struct [[nodiscard]] Failure {
@@ -71,8 +75,21 @@ Failure fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
     return {code};
 }
 
+// The same about what has failed already: its numbers and its device stay.
+template <class... Args>
+Failure fail_again(fmt::format_string<Args...> format, Args&&... args) {
+    const ErrorRecord before = error_record();
+    const Failure failure = fail(before.code, format, std::forward<Args>(args)...);
+    ErrorRecord& record = error_record();
+    record.subcode = before.subcode;
+    record.bytes_wanted = before.bytes_wanted;
+    record.bytes_free = before.bytes_free;
+    name_device(before.device_spec, before.device);
+    return failure;
+}
+
 // The same for memory: says how much was wanted and how much there was (0 = unknown).
-Failure fail_oom(Code code, const char* what, uint64_t bytes_wanted, uint64_t bytes_free, int32_t device = -1);
+Failure fail_oom(Code code, const char* what, uint64_t bytes_wanted, uint64_t bytes_free);
 
 template <class T>
 class [[nodiscard]] Result {

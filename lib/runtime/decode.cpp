@@ -180,24 +180,29 @@ void Context::cut_step() {
 Status Context::add_up(const Collective& collective, const hearth_run_args& args) {
     const auto& ranks = bucket_->split.placed().rank_device;
     hearth_fault first{};
-    const auto note = [&](int32_t code, const hearth_fault& fault) {
-        if (code < 0 && first.code >= 0) first = fault;
+    int32_t first_device = 0;
+    const auto note = [&](int32_t code, const hearth_fault& fault, int32_t device) {
+        if (code >= 0 || first.code < 0) return;
+        first = fault;
+        first_device = device;
     };
     for (std::size_t r = 0; r < ranks.size(); ++r) {
         const Extent e = bucket_->split.extent(ranks[r], collective.buffer[r], args.n_token, args.n_output);
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
-        note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault);
+        note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault, ranks[r]);
         pace_->lap(ranks[r]);
     }
     for (std::size_t r = 0; r < ranks.size(); ++r) {
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
-        note(comm.wait(comm.user, &fault), fault);
+        note(comm.wait(comm.user, &fault), fault, ranks[r]);
         pace_->lap(ranks[r]);
     }
     if (first.code >= 0) return {};
-    return fail(static_cast<Code>(first.code), "{}", first.message);
+    const Failure failure = fail(static_cast<Code>(first.code), "{}", first.message);
+    device(first_device).name_in_error();
+    return failure;
 }
 
 // Brings to the segment's device what was computed elsewhere.
@@ -236,11 +241,15 @@ Status Context::fetch(const Stretch& stretch) {
 // Waits for all that is under way on any device.
 Status Context::settle() {
     Status first;
+    ErrorRecord why;
     for (std::size_t i = 0; i < bucket_->programs.size(); ++i) {
         const Status done = device(bucket_->split.segments()[i].device).wait(bucket_->programs[i]);
         pace_->lap(bucket_->split.segments()[i].device);
-        if (first && !done) first = done;
+        if (!first || done) continue;
+        first = done;
+        why = error_record();
     }
+    if (!first) error_record() = why;
     return first;
 }
 

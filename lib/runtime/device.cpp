@@ -43,7 +43,7 @@ DeviceBuffer::~DeviceBuffer() {
 Result<std::unique_ptr<Device>> Device::open(const hearth_backend& backend, const hearth_host& host, int32_t index,
                                              const std::string& options) {
     std::string spec = device_name({backend.name, index, options});
-    std::unique_ptr<Device> device(new Device(backend, nullptr, std::move(spec)));  // first: what is open must have an owner
+    std::unique_ptr<Device> device(new Device(backend, index, std::move(spec)));  // first: what is open must have an owner
     hearth_fault fault{};
     const int32_t code =
         caught([&] { return backend.open(&host, index, options.c_str(), &device->handle_, &fault); }, &fault);
@@ -61,7 +61,7 @@ Status Device::check(int32_t code, const hearth_fault& fault) const {
     error_record().subcode = fault.subcode;
     error_record().bytes_wanted = fault.bytes_wanted;
     error_record().bytes_free = fault.bytes_free;
-    error_record().device = 0;
+    name_in_error();
     return failure;
 }
 

@@ -41,6 +41,7 @@ class Device {
 
     const char* backend_name() const { return table_.name; }
     const std::string& spec() const { return spec_; }  // as device_name() says it: "cpu", "cuda:0"
+    void name_in_error() const { name_device(spec_, index_); }  // the failure of this thread is about this device
     Result<hearth_backend_device> describe();
 
     Result<DeviceBuffer> alloc(uint64_t bytes, const char* what);
@@ -64,14 +65,14 @@ class Device {
     Status wait(hearth_program* program);
 
   private:
-    Device(const hearth_backend& table, hearth_device* handle, std::string spec)
-        : table_(table), handle_(handle), spec_(std::move(spec)) {}
+    Device(const hearth_backend& table, int32_t index, std::string spec) : table_(table), index_(index), spec_(std::move(spec)) {}
     Status check(int32_t code, const hearth_fault& fault) const;
     friend class DeviceBuffer;
 
     const hearth_backend& table_;
-    hearth_device* handle_;
-    std::string spec_;
+    hearth_device* handle_ = nullptr;
+    const int32_t index_;  // among the backend's
+    const std::string spec_;
     std::mutex mutex_;  // a backend sees one call at a time, upload_weight aside, whatever contexts do on other threads
 };
 

@@ -108,8 +108,8 @@ Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, c
         if (!used[i]) continue;
         Result<hearth_layout> layout = device.layout(map.weights[i]);
         if (!layout)
-            return fail(layout.code(), "{}: tensor {}: {}", source_->name(), weights_->entries()[map.entry(i)].tensor->name,
-                        std::string(error_record().message));
+            return fail_again("{}: tensor {}: {}", source_->name(), weights_->entries()[map.entry(i)].tensor->name,
+                              std::string(error_record().message));
         offset = align_up(offset, std::max(kWeightAlign, layout->align));
         part.offsets.back() = offset;
         part.layouts.back() = *layout;

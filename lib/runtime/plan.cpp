@@ -120,6 +120,7 @@ Status check_plan(const Model& model, const PlanReport& plan) {
              advice(plan, *full));
     error_record().bytes_wanted = full->total();
     error_record().bytes_free = full->available_bytes;
+    model.placement().devices[static_cast<std::size_t>(full - plan.devices.begin())]->name_in_error();
     return failure;
 }
 

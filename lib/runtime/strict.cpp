@@ -30,9 +30,11 @@ Status check_strict(const Model& model, const DeviceSpec& spec, const Placement&
         if (!spec.shares.empty() && spec.shares[index - 1] == 0) continue;
         bool any = false;
         for (int32_t layer = 0; layer <= model.hparams().n_layer; ++layer) any = any || placement.has(d, layer);
-        if (!any)
-            return fail(Code::placement, "strict: {} is asked for, but gets no layer of {}{}", placement.devices[index]->spec(),
-                        model.source().name(), spec.n_layer == DeviceSpec::kLayersThatFit ? ": none fits" : "");
+        if (any) continue;
+        const Failure failure = fail(Code::placement, "strict: {} is asked for, but gets no layer of {}{}", placement.devices[index]->spec(),
+                                     model.source().name(), spec.n_layer == DeviceSpec::kLayersThatFit ? ": none fits" : "");
+        placement.devices[index]->name_in_error();
+        return failure;
     }
     return {};
 }

@@ -81,6 +81,18 @@ class Simulated(unittest.TestCase):
             with self.assertRaisesRegex(hearth.HearthError, "unknown device"):
                 hearth.Model.plan(runtime, support.tiny_model(), "smi:0")
 
+    def test_an_error_names_its_device(self):
+        with hearth.Runtime(1) as runtime:
+            for device, kind, index, spec in (("sim:2x4MiB;fail=:1,layers=3", MemoryError, 1, "sim:1"), ("sim:2x4MiB;fail=1:,layers=3", MemoryError, 0, "sim:0"),
+                                              ("nonsense", hearth.HearthError, -1, "")):
+                with self.subTest(device=device), self.assertRaises(kind) as raised:
+                    hearth.Model(runtime, support.tiny_model(), device)
+                self.assertEqual((raised.exception.device, raised.exception.device_spec), (index, spec))
+            model = hearth.Model(runtime, support.tiny_model(), "sim:2x4MiB;lost=:1,layers=3")
+            with hearth.Context(model, n_ctx=32, n_batch=8) as context, self.assertRaisesRegex(hearth.HearthError, "sim:1: the device is lost") as raised:
+                context.decode(model.tokenize("the cat"))
+            self.assertEqual((raised.exception.device, raised.exception.device_spec), (1, "sim:1"))
+
     def test_an_unused_model_gives_way_and_comes_back(self):
         with hearth.Runtime(1, unload_unused=True) as runtime:
             one, other = (hearth.Model(runtime, support.tiny_model(), "sim:4MiB") for _ in range(2))

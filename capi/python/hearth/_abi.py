@@ -71,6 +71,7 @@ class hearth_error(Structure):
         ("line", c_uint32),
         ("column", c_uint32),
         ("message", c_char * 1024),
+        ("device_spec", c_char * 64),
     ]
 
 

@@ -9,7 +9,10 @@ ABI_MAJOR = 0
 
 
 class HearthError(RuntimeError):
-    """A failure that the library reported. code: the hearth_status; line and column: 1-based place in a text, 0 if none."""
+    """A failure that the library reported. code: the hearth_status; line and column: 1-based place in a text, 0 if none.
+
+    device: number of the device concerned among those of its backend, -1 if none; device_spec: what names it, "cuda:1", or "".
+    """
 
     def __init__(self, message, code=_abi.HEARTH_E_INTERNAL, record=None):
         super().__init__(message)
@@ -19,6 +22,8 @@ class HearthError(RuntimeError):
         self.bytes_free = record.bytes_free if record else 0
         self.line = record.line if record else 0
         self.column = record.column if record else 0
+        self.device = record.device if record else -1
+        self.device_spec = record.device_spec.decode("utf-8", "replace") if record else ""
 
 
 class InvalidArgumentError(HearthError, ValueError):
