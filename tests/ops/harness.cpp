@@ -113,7 +113,7 @@ hearth_run_args OpCase::args() const {
     hearth_run_args a{};
     a.n_run = n_run, a.run_begin = run_begin_.data();
     a.size = sizeof a;
-    a.n_token = n_token, a.n_output = n_output, a.n_seq = n_seq, a.n_pos_axis = n_pos_axis;
+    a.n_token = n_run_token > 0 ? n_run_token : n_token, a.n_output = n_output, a.n_seq = n_seq, a.n_pos_axis = n_pos_axis;
     a.token = token.data(), a.embedding = embedding.data(), a.seq = seq.data(), a.index = index.data(), a.pos = pos.data();
     a.output_row = output_row.data(), a.attend = attend.data(), a.cache = views_.data();
     return a;

@@ -67,6 +67,7 @@ class OpCase {
     int64_t arena_bytes = 0;
     int32_t n_token, n_output, n_seq;
     bool deterministic = false;
+    int32_t n_run_token = 0;  // tokens of the run, where they are fewer than it is compiled for; only for ops without a cache
 
   private:
     int32_t add_value(const ValueSpec& spec);

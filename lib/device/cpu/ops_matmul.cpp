@@ -36,7 +36,7 @@ Cut tile_cut(const TileUse& tile, int64_t n_out, int64_t n_in, int64_t n_token) 
     return cut_by(n_out, n_token, std::clamp(wanted / unit * unit, unit, kTileRows), tokens);
 }
 
-// From how many rows on tiles win, by a count of operations: decoding codes costs as much as 12 tokens by vectors, float16 as 2.
+// From how many rows on tiles win, by a count of operations (docs/performance.md).
 int64_t tile_rows_from(const Step& step) { return step.matmul->act == Act::f32 ? 4 : 16; }
 bool on_tiles(const Step& step, int64_t n_row) { return step.tile.kernel && n_row >= tile_rows_from(step); }
 
