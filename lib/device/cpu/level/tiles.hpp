@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kTileBytes = 1024;  // 16 rows of 64 bytes, one after the other in memory
 
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__)  // GCC's name, and the one that Clang 14 has
 
 // Eight tiles of the thread that makes one of these, for as long as it lives; then the thread has no tile state any more.
 // All in inline assembly: the intrinsics of GCC 12 tell the compiler too little of what memory they read and write.
@@ -47,6 +47,8 @@ class Tiles {
     }
 };
 
+#elif defined(HEARTH_CPU_LEVEL_v4_amx)
+#error "this level is compiled without its instructions"
 #else
 
 class Tiles {
