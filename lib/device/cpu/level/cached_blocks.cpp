@@ -22,7 +22,7 @@ struct Codes8 {
         for (int i = 0; i < n; ++i) total[i] = Ints{} - kSignedOffset * q[i]->sum;
         for (int g = 0; g < kBlock / 4; ++g) {
             const Ints c = loadi(codes + g * kKeys * 4);
-            for (int i = 0; i < n; ++i) total[i] = dot_signed(total[i], c, splat4(q[i]->q + 4 * g), one_factor());
+            for (int i = 0; i < n; ++i) total[i] = dot_signed<false>(total[i], c, splat4(q[i]->q + 4 * g), Ints{});
         }
     }
     // Elements at..at+kLanes-1 of a block's codes.

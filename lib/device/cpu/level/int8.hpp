@@ -71,40 +71,37 @@ HEARTH_INLINE inline Ints finish(Ints partial) { return pair_dot(partial, Ints{}
 #endif
 
 constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
-HEARTH_INLINE inline Ints one_factor() {
-#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
-    return Ints{} + 1;
-#else
-    return Ints{} + 0x00010001;
-#endif
-}
 
-// Adds factor times the sums of signed code * q; kSignedOffset * factor times the sum of q is in it and must come off.
+// Adds the sums of signed code * q, times factor where `scaled`. kSignedOffset times the sum of q is in it and must come
+// off.
 #if defined(__AVX512VNNI__)
 constexpr int kSignedOffset = 128;
-HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    return total + finish(dot_step(Ints{}, codes ^ static_cast<int32_t>(0x80808080), q), factor);
-}
-#elif defined(__AVX2__)
-constexpr int kSignedOffset = 0;
-HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    const __m256i w = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), w);
-    Ints sum = total + finish(reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x)), factor);
-    __asm__("" : "+x"(sum));  // as above
-    return sum;
-}
-#elif defined(__SSSE3__)
-constexpr int kSignedOffset = 0;
-HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
-    const __m128i w = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), w);
-    return total + finish(reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x)), factor);
+HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }
+template <bool scaled>
+HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints) {
+    static_assert(!scaled, "several dot_step() of offset_codes() share one product with the factor");
+    return dot_step(total, offset_codes(codes), q);
 }
 #else
 constexpr int kSignedOffset = 0;
+HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes; }
+template <bool scaled>
 HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
+#if defined(__AVX2__)
+    const __m256i w = reinterpret_cast<__m256i>(codes), x = _mm256_sign_epi8(reinterpret_cast<__m256i>(q), w);
+    const Ints products = reinterpret_cast<Ints>(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x));
+    Ints sum = total + (scaled ? finish(products, factor) : finish(products));
+    __asm__("" : "+x"(sum));  // as above
+    return sum;
+#elif defined(__SSSE3__)
+    const __m128i w = reinterpret_cast<__m128i>(codes), x = _mm_sign_epi8(reinterpret_cast<__m128i>(q), w);
+    const Ints products = reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x));
+    return total + (scaled ? finish(products, factor) : finish(products));
+#else
     Ints sums{};
     for (int byte = 0; byte < 4; ++byte) sums += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
-    return total + sums * factor;
+    return total + (scaled ? finish(sums, factor) : finish(sums));
+#endif
 }
 #endif
 

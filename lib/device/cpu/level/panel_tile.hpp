@@ -39,10 +39,18 @@ struct Panel {
     static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;
     // Panels read in turn, and how far ahead their lines are asked for: large blocks do with fewer streams.
     static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 4096;
+    // Where signed codes become unsigned ones, by an offset that F::finish() takes off, they are multiplied as those are.
+    static constexpr bool kOffset = F::kSigned && kSignedOffset > 0, kDotSigned = F::kSigned && !kOffset;
     static constexpr int kRun = F::kFlush < F::kGroup / 4 ? F::kFlush : F::kGroup / 4;
 
-    // Adds elements 32j..32j+31; codes(g, v). The order (codes, tokens, registers) keeps codes and partial sums in registers and
-    // shares each broadcast.
+    template <class J>
+    static HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g, int v) {
+        const Ints codes = F::codes(w, j, g, v);
+        return kOffset ? offset_codes(codes) : codes;
+    }
+
+    // Adds elements 32j..32j+31; codes(g, v) are those of codes_of(). The order (codes, tokens, registers) keeps codes and
+    // partial sums in registers and shares each broadcast.
     template <int n_token, class Codes>
     static HEARTH_INLINE inline void group(Codes codes, const Act* const* act, int j, const Scales<F>& s, Ints (*total)[kVectors]) {
         unrolled<8 / kRun>([&](auto r) HEARTH_INLINE {
@@ -56,14 +64,14 @@ struct Panel {
                 for (int t = 0; t < n_token; ++t) {
                     const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
                     for (int v = 0; v < kVectors; ++v) {
-                        if constexpr (F::kSigned)
-                            total[t][v] = dot_signed(total[t][v], c[v], q, F::kScaled ? factor[v] : one_factor());
+                        if constexpr (kDotSigned)
+                            total[t][v] = dot_signed<F::kScaled>(total[t][v], c[v], q, F::kScaled ? factor[v] : Ints{});
                         else
                             partial[t][v] = dot_step(partial[t][v], c[v], q);
                     }
                 }
             });
-            if constexpr (!F::kSigned)
+            if constexpr (!kDotSigned)
                 for (int t = 0; t < n_token; ++t)
                     for (int v = 0; v < kVectors; ++v) total[t][v] += F::kScaled ? finish(partial[t][v], factor[v]) : finish(partial[t][v]);
         });
@@ -81,7 +89,7 @@ struct Panel {
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
                 const int now = first + decltype(j)::value;
                 for (int line = 0; line < kLines; ++line) __builtin_prefetch(w + kAheadBytes + now * (kBlockBytes / kGroups) + 64 * line);
-                const auto codes = [=](int g, int v) HEARTH_INLINE { return F::codes(at, j, g, v); };
+                const auto codes = [=](int g, int v) HEARTH_INLINE { return codes_of(at, j, g, v); };
                 group<n_token>(codes, act, now, s, total);
                 __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
             });
@@ -95,7 +103,7 @@ struct Panel {
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
                 unrolled<8>([&](auto g) HEARTH_INLINE {
                     for (int v = 0; v < kVectors; ++v) {
-                        store(to, F::codes(w, j, decltype(g)::value, v));
+                        store(to, codes_of(w, j, decltype(g)::value, v));
                         to += kVector;
                     }
                 });
