@@ -69,7 +69,7 @@ int32_t cpu_describe(hearth_device* device, hearth_backend_device* out, hearth_f
     out->size = sizeof *out;
     std::snprintf(out->name, sizeof out->name, "CPU");
     std::snprintf(out->id, sizeof out->id, "cpu:0");
-    std::snprintf(out->detail, sizeof out->detail, "level %s%s%s", device->kernels.name, device->refused.empty() ? "" : "; not ",
+    std::snprintf(out->detail, sizeof out->detail, "level %s%s%s", device->kernels.name, device->refused.empty() ? "" : ", not ",
                   device->refused.c_str());
     return 0;
 }
