@@ -1,11 +1,14 @@
-// Speed of the matmul kernels alone, one thread, in CPU time (so that a busy machine still gives comparable figures):
-// GB/s of weights for one token, and giga multiply-adds per second for 128.   bench_kernels [FORMAT...]
+// Speed of the matmul kernels alone: GB/s of weights for one token, and 10^9 multiply-adds per second for 1 to 128.
+//   bench_kernels [-t THREADS] [FORMAT...]
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/memory.hpp"
@@ -18,9 +21,9 @@ using namespace hearth::cpu;
 
 namespace {
 
-double cpu_seconds() {
+double seconds() {
     timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
@@ -68,18 +71,33 @@ struct Bench {
         task.act = act.data(), task.n_token = n_token, task.out = out.data(), task.out_stride = n_out, task.scale = 1;
     }
 
-    double best_seconds(int n) {
+    // Parts of kPartRows rows are taken by n_thread threads, as a step's are.
+    void run(int64_t n_token, std::atomic<int64_t>& next) {
+        MatmulTask t = task;
+        t.n_token = n_token;
         constexpr int64_t kPartRows = 256;
-        const int64_t n_row = task.out_stride;
+        for (int64_t row; (row = next.fetch_add(kPartRows)) < task.out_stride;) {
+            t.row_begin = row, t.row_end = std::min(task.out_stride, row + kPartRows);
+            kernel->run(t);
+        }
+    }
+
+    double best_seconds(int64_t n_token, int n_thread, int n) {
         double best = 1e30;
         for (int i = 0; i < n; ++i) {
-            const double begin = cpu_seconds();
-            for (int64_t row = 0; row < n_row; row += kPartRows) {
-                task.row_begin = row;
-                task.row_end = std::min(n_row, row + kPartRows);
-                kernel->run(task);
-            }
-            best = std::min(best, cpu_seconds() - begin);
+            std::atomic<int64_t> next{0};
+            std::atomic<int> ready{0};
+            std::vector<std::thread> others;
+            double begin = 0;
+            const auto enter = [&] {
+                for (++ready; ready.load() < n_thread;) {}
+            };
+            for (int k = 1; k < n_thread; ++k) others.emplace_back([&] { enter(), run(n_token, next); });
+            enter();
+            begin = seconds();
+            run(n_token, next);
+            for (std::thread& t : others) t.join();
+            best = std::min(best, seconds() - begin);
         }
         return best;
     }
@@ -90,16 +108,23 @@ struct Bench {
 int main(int argc, char** argv) {
     const auto kernels = choose_level();
     if (!kernels) return 1;
-    std::printf("level %s, one thread, CPU time, best of several\n%-8s %12s %12s %14s\n", kernels->kernels.name, "format", "GB/s cached",
-                "GB/s memory", "Gmac/s 128 tok");
+    const bool threads_given = argc > 2 && std::string(argv[1]) == "-t";
+    const int n_thread = threads_given ? std::max(1, std::atoi(argv[2])) : 1, first_name = threads_given ? 3 : 1;
+    constexpr int64_t kTokens[] = {1, 2, 4, 8, 16, 32}, kMany = 128, kRowsLarge = 65536, kWidth = 4096;
+    std::printf("level %s, %d threads, best of several\n%-8s %12s %12s", kernels->kernels.name, n_thread, "format", "GB/s cached", "GB/s memory");
+    for (const int64_t n : kTokens) std::printf(" %5dx", static_cast<int>(n));
+    std::printf(" (memory) %6s\n", "128x");
     for (const FormatInfo& info : kFormats) {
-        bool wanted = argc < 2;
-        for (int i = 1; i < argc; ++i) wanted |= info.name == argv[i];
+        bool wanted = argc <= first_name;
+        for (int i = first_name; i < argc; ++i) wanted |= info.name == argv[i];
         if (!wanted) continue;
-        Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, 16384, 4096, 1), many(kernels->kernels, info, 256, 2048, 128);
+        Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, kRowsLarge, kWidth, 32), many(kernels->kernels, info, 256 * n_thread, 2048, kMany);
         const double gb_small = static_cast<double>(small.data_bytes) * 1e-9, gb_large = static_cast<double>(large.data_bytes) * 1e-9;
-        std::printf("%-8s %12.2f %12.2f %14.2f\n", std::string(info.name).c_str(), gb_small / small.best_seconds(500),
-                    gb_large / large.best_seconds(3), 256e-9 * 2048 * 128 / many.best_seconds(20));
+        std::printf("%-8s %12.2f %12.2f", std::string(info.name).c_str(), gb_small / small.best_seconds(1, 1, 500),
+                    gb_large / large.best_seconds(1, n_thread, 5));
+        for (const int64_t n : kTokens)
+            std::printf(" %6.1f", 1e-9 * kRowsLarge * kWidth * static_cast<double>(n) / large.best_seconds(n, n_thread, 5));
+        std::printf(" %15.1f\n", 256e-9 * 2048 * kMany * n_thread / many.best_seconds(kMany, n_thread, 20));
     }
     return 0;
 }

@@ -11,7 +11,7 @@ namespace hearth::cpu {
 namespace {
 
 struct Field {
-    int16_t offset, bytes, unit;
+    int16_t offset, bytes, unit;  // offset: in the file's block
 };
 struct Fields {
     Format format;
@@ -19,7 +19,8 @@ struct Fields {
     Field field[5];
 };
 
-// How the blocks of each format are cut, after arrange().
+// How the blocks of each format are cut, after arrange(), in the order of a panel: what a kernel reads first comes first, so that
+// it reads memory in one direction.
 constexpr Fields kFields[] = {
     {Format::F32, 1, {{0, 4, 4}}},
     {Format::F16, 1, {{0, 2, 2}}},
@@ -29,24 +30,28 @@ constexpr Fields kFields[] = {
     {Format::Q5_0, 3, {{0, 2, 2}, {2, 4, 4}, {6, 16, 4}}},
     {Format::Q5_1, 4, {{0, 2, 2}, {2, 2, 2}, {4, 4, 4}, {8, 16, 4}}},
     {Format::Q8_0, 2, {{0, 2, 2}, {2, 32, 4}}},
-    {Format::Q2_K, 4, {{0, 16, 1}, {16, 64, 4}, {80, 2, 2}, {82, 2, 2}}},
-    {Format::Q3_K, 3, {{0, 96, 4}, {96, 12, 1}, {108, 2, 2}}},
+    {Format::Q2_K, 4, {{80, 2, 2}, {82, 2, 2}, {0, 16, 1}, {16, 64, 4}}},
+    {Format::Q3_K, 3, {{108, 2, 2}, {96, 12, 1}, {0, 96, 4}}},
     {Format::Q4_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 128, 4}}},
     {Format::Q5_K, 4, {{0, 2, 2}, {2, 2, 2}, {4, 12, 1}, {16, 160, 4}}},
-    {Format::Q6_K, 3, {{0, 192, 4}, {192, 16, 1}, {208, 2, 2}}},
+    {Format::Q6_K, 3, {{208, 2, 2}, {192, 16, 1}, {0, 192, 4}}},
     {Format::IQ4_NL, 2, {{0, 2, 2}, {2, 16, 4}}},
     {Format::IQ4_XS, 4, {{0, 2, 2}, {2, 2, 1}, {4, 4, 1}, {8, 128, 4}}},
     {Format::MXFP4, 2, {{0, 1, 1}, {1, 16, 4}}},
 };
 
+constexpr int64_t kMaxBlockBytes = 210;
+
 constexpr bool covers(const Fields& f) {  // the fields tile the block
-    int32_t end = 0;
-    for (int32_t i = 0; i < f.n_field; ++i) {
-        if (f.field[i].offset != end) return false;
-        end += f.field[i].bytes;
-    }
+    bool taken[kMaxBlockBytes] = {};
+    int32_t n_byte = 0;
+    for (int32_t i = 0; i < f.n_field; ++i)
+        for (int32_t at = f.field[i].offset; at < f.field[i].offset + f.field[i].bytes; ++at, ++n_byte) {
+            if (at >= kMaxBlockBytes || taken[at]) return false;
+            taken[at] = true;
+        }
     for (const FormatInfo& info : kFormats)
-        if (info.format == f.format) return end == info.block_bytes;
+        if (info.format == f.format) return n_byte == static_cast<int32_t>(info.block_bytes);
     return false;
 }
 constexpr bool all_covered() {
@@ -107,7 +112,7 @@ constexpr bool pieces_move_every_bit() {
 }
 static_assert(pieces_move_every_bit());
 
-constexpr int64_t kPlaneBytes = 32, kMaxBlockBytes = 210;
+constexpr int64_t kPlaneBytes = 32;
 
 // Moves the pieces of one block from `from` to `to`, which may not overlap; to_panel says which way.
 void move_pieces(const Pieces& pieces, const uint8_t* from, uint8_t* to, bool to_panel) {
@@ -155,13 +160,14 @@ void move_block(const Fields& fields, Panel* panel, Plain* plain, int64_t row_in
     for (int32_t f = 0; f < fields.n_field; ++f) {
         const Field& field = fields.field[f];
         for (int32_t i = 0; i < field.bytes; i += field.unit) {
-            auto* a = panel + field.offset * kPanelRows + i * kPanelRows + row_in_panel * field.unit;
+            auto* a = panel + i * kPanelRows + row_in_panel * field.unit;
             auto* b = plain + field.offset + i;
             if constexpr (to_panel)
                 std::memcpy(a, b, static_cast<std::size_t>(field.unit));
             else
                 std::memcpy(b, a, static_cast<std::size_t>(field.unit));
         }
+        panel += field.bytes * kPanelRows;
     }
 }
 

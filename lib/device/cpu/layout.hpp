@@ -3,8 +3,8 @@
 // vector   float32 [n], whatever the file has
 // rows     as in the file
 // panels   16 rows interleaved: block b of a panel starts at 16 * block_bytes * b and holds each field of the 16 blocks
-//          together, interleaved by row in units of the field's kernel (a scale: 2 bytes; codes: 4 bytes). Fields keep their
-//          order, so field f starts at 16 times its offset in the file's block. A last panel is padded with zero rows.
+//          together, interleaved by row in units of the field's kernel (a scale: 2 bytes; codes: 4 bytes). Fields come in the
+//          file's order, but scales before codes in Q2_K, Q3_K and Q6_K. A last panel is padded with zero rows.
 //          In Q3_K, Q5_K, Q6_K, Q5_0 and Q5_1 the bits of the codes change places within their block first (arrange()).
 #pragma once
 

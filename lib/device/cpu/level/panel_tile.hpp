@@ -31,14 +31,14 @@ struct Scales {
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
 // the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
 // otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a
-// panel, each 16 times its offset in the panel's block.
+// panel, each 16 times its offset in the fields' order (layout.cpp).
 // F::finish() adds a block's sums.
 template <class F>
 struct Panel {
     using Act = typename F::Act;
     static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;
     // Panels read in turn, and how far ahead their lines are asked for: large blocks do with fewer streams.
-    static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 4096;
+    static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 8192;
     // Where signed codes become unsigned ones, by an offset that F::finish() takes off, they are multiplied as those are.
     static constexpr bool kOffset = F::kSigned && kSignedOffset > 0, kDotSigned = F::kSigned && !kOffset;
     static constexpr int kRun = F::kFlush < F::kGroup / 4 ? F::kFlush : F::kGroup / 4;

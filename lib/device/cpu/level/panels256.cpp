@@ -98,44 +98,44 @@ struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
 // Twice three planes of 32 bytes: bits 0-5 of byte p are group p, bits 6-7 a third of group 3.
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     static constexpr int kBytes = 210;
-    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 192 + 2 * j), bytes_at(w, 193 + 2 * j)}, {}}; }
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 2 + 2 * j), bytes_at(w, 3 + 2 * j)}, {}}; }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
+        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 18, p * 8 + g, v); };
         if constexpr (J::value < 3) return bits(plane(J::value), 0, 63);
         return bits(plane(0), 6, 3) | bits(plane(1), 4, 12) | bits(plane(2), 2, 48);
     }
-    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 208, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
     static constexpr int kBytes = 84;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
-        const Ints a = bytes_at(w, 2 * j), b = bytes_at(w, 2 * j + 1);
+        const Ints a = bytes_at(w, 4 + 2 * j), b = bytes_at(w, 5 + 2 * j);
         return {{bits(a, 0, 15), bits(b, 0, 15)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        return bits(codes_at(w, 16, g, v), J::value * 2, 3);
+        return bits(codes_at(w, 20, g, v), J::value * 2, 3);
     }
-    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 80, v); }
-    static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 82, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 // Three planes of 32 bytes: bits 0-2 and 3-5 of byte p are groups 2p and 2p+1, bits 6-7 pieces of groups 6 and 7.
 struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     static constexpr int kBytes = 110;
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
-        return minus32(bits(bytes_at(w, 96 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 104 + g % 4), g / 4 * 2, 3) << 4));
+        return minus32(bits(bytes_at(w, 2 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 10 + g % 4), g / 4 * 2, 3) << 4));
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         constexpr int j = J::value;
-        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 0, p * 8 + g, v); };
+        const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 14, p * 8 + g, v); };
         if constexpr (j < 6) return bits(plane(j / 2), j % 2 * 3, 7);
         if constexpr (j == 6) return bits(plane(0), 6, 3) | bits(plane(1), 4, 4);
         return bits(plane(1), 7, 1) | bits(plane(2), 5, 6);
     }
-    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 108, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static constexpr int kBytes = 136;
