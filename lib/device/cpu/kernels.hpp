@@ -101,13 +101,15 @@ struct AttentionTask {
     int64_t page_bytes;        // from one page to the next
     int64_t k_offset, v_offset;  // of this head within the layer
     int32_t latent;            // v is the first v_width elements of k
-    float* scratch;            // attention_scratch() floats
+    float* scratch;            // [n_query, 2]
+    float* unpacked;           // [k_width + v_width, 32] for a page as floats, or nullptr = few queries: pages are read as they lie
 };
 
 // n (1, 2 or 4) neighbouring queries of a task, which share what they load of a page.
 struct QueryGroup {
     const AttentionTask* task;
     int32_t first, n;
+    const uint8_t *ahead_k, *ahead_v;  // the head's next page, to be asked for meanwhile; or nullptr
 };
 
 // K of a page and head as one type. Plain types: [k_width, 32]. Block types: per block of 32 elements the 32 keys' scales (2
@@ -117,6 +119,7 @@ struct KeyKernel {
     // out[i] = factor[i] * out[i] + sum of p[i][key] * K[key] (its first v_width elements); nullptr = not for latent caches.
     void (*add_latent)(const QueryGroup& queries, const uint8_t* k, const float (*p)[kPageTokens], const float* factor);
     void (*store)(uint8_t* k, const float* row, int64_t width, int64_t slot);
+    void (*unpack)(const uint8_t* k, int64_t width, float* to);  // as float32 keys; nullptr = not worth it
     int32_t codes;  // scores() reads q8
 };
 
@@ -125,6 +128,7 @@ struct ValueKernel {
     // out[i] = factor[i] * out[i] + sum of p[i][key] * V[key] over keys [low, high)
     void (*add)(const QueryGroup& queries, const uint8_t* v, const float (*p)[kPageTokens], const float* factor, int low, int high);
     void (*store)(uint8_t* v, const float* row, int64_t width, int64_t slot);
+    void (*unpack)(const uint8_t* v, int64_t width, float* to);  // as float32 values; nullptr = they are
 };
 
 struct CachedKernels {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kTokensPerPart = 8;  // consecutive queries share the keys of a page
 constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
+constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
 constexpr int64_t kChannelsPerPart = 256;
 
 int64_t row_of(int32_t format, int64_t width) { return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width))); }
@@ -97,11 +98,14 @@ struct QueryArrays {
     float** out;
     int32_t *begin, *end, *place;
     float *slope, *sink, *state;
-    Q8Block* codes;  // [kQueries, k_width / 32]
+    float* unpacked;    // [k_width + v_width, 32]
+    float *rows, *sums;  // [kQueries, k_width], [kQueries, v_width]: rows of a step lie at strides that share cache sets
+    Q8Block* codes;      // [kQueries, k_width / 32]
 };
 constexpr int64_t kQueries = kTokensPerPart * kHeadsPerPart;
 constexpr int64_t kQueryBytes = kQueries * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4);
-QueryArrays arrays_at(uint8_t* at) {
+int64_t float_bytes(const hearth_cache& c) { return (kPageTokens + kQueries) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float)); }
+QueryArrays arrays_at(uint8_t* at, const hearth_cache& cache) {
     QueryArrays a{};
     a.q = reinterpret_cast<const float**>(at);
     a.out = reinterpret_cast<float**>(at + kQueries * 8);
@@ -111,7 +115,10 @@ QueryArrays arrays_at(uint8_t* at) {
     a.slope = reinterpret_cast<float*>(a.place + kQueries);
     a.sink = a.slope + kQueries;
     a.state = a.sink + kQueries;
-    a.codes = reinterpret_cast<Q8Block*>(a.state + 2 * kQueries);
+    a.unpacked = a.state + 2 * kQueries;
+    a.rows = a.unpacked + kPageTokens * (cache.k_width + cache.v_width);
+    a.sums = a.rows + kQueries * cache.k_width;
+    a.codes = reinterpret_cast<Q8Block*>(at + kQueryBytes + float_bytes(cache));
     return a;
 }
 
@@ -125,7 +132,7 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     const int64_t first_head = kv * heads.n_rep + head_block * heads.per_part;
     const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
     const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
-    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride);
+    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache);
     const KeyKernel& keys = *step.keys;
     const ValueKernel& values = *step.values;
     AttentionTask task{};
@@ -144,8 +151,9 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
         for (; t < rows.end && args.seq[t] == seq; ++t) {
             const hearth_span seen = keys_of(step, args, t);
             for (int64_t h = first_head; h < end_head; ++h, ++n) {
-                a.q[n] = step.in[0].row(t) + h * step.in[0].group_stride;
-                a.out[n] = step.out[0].row(t) + h * step.out[0].group_stride;
+                std::copy_n(step.in[0].row(t) + h * step.in[0].group_stride, cache.k_width, a.rows + n * cache.k_width);
+                a.q[n] = a.rows + n * cache.k_width;
+                a.out[n] = a.sums + n * cache.v_width;
                 a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t];
                 if (keys.codes) run.kernels->row->quantise32(a.codes + n * (cache.k_width / 32), a.q[n], cache.k_width);
                 if (task.slope) a.slope[n] = alibi_slope(p.alibi_max_bias, step.in[0].n_group, h);
@@ -153,8 +161,13 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
             }
         }
         task.n_query = n;
+        task.unpacked = n > kFewQueries ? a.unpacked : nullptr;
         task.page = view.page + seq * view.page_stride;
         run.kernels->attention->run(task, keys, values);
+        for (int64_t i = 0, n_head = end_head - first_head; i < n; ++i) {
+            float* out = step.out[0].row(t - n / n_head + i / n_head) + (first_head + i % n_head) * step.out[0].group_stride;
+            std::copy_n(a.out[i], cache.v_width, out);
+        }
     }
 }
 
@@ -251,7 +264,7 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
     const int64_t code_bytes = step.keys->codes ? kQueries * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
-    step.scratch_stride = (kQueryBytes + code_bytes + 63) / 64 * 64;
+    step.scratch_stride = (kQueryBytes + float_bytes(*step.cache.info) + code_bytes + 63) / 64 * 64;
     step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
     return {};

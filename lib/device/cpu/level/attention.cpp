@@ -5,6 +5,10 @@
 #include "device/cpu/level/lanes.hpp"
 #include "device/cpu/level/math.hpp"
 
+extern "C" {
+extern const hearth::cpu::CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain);
+}
+
 namespace {
 
 using namespace hearth::cpu;
@@ -12,34 +16,38 @@ using namespace hearth::cpu;
 constexpr int kKeys = static_cast<int>(kPageTokens);
 constexpr int kKeyVectors = kKeys / kLanes;
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
+constexpr float kLog2e = 1.44269504088896341f;  // scores are in units of ln 2
 
-// Scale, softcap, alibi and mask; keys of the page are places first..first+31.
-inline void mask_scores(const AttentionTask& task, int32_t query, int32_t first, float* s) {
-    const int32_t begin = task.begin[query], end = task.end[query];
+// Scale, softcap, alibi and mask where a page needs more than a factor; its keys are places first..first+31.
+void shape_scores(const AttentionTask& task, int32_t query, int32_t first, float* s) {
     for (int v = 0; v < kKeyVectors; ++v) {
         Floats x = loadf(s + v * kLanes) * task.scale;
         if (task.softcap != 0) x = task.softcap * tanh(x / task.softcap);
-        store(s + v * kLanes, x);
+        store(s + v * kLanes, x * kLog2e);
     }
-    if (task.slope)
-        for (int i = 0; i < kKeys; ++i) {
-            const int32_t distance = first + i - task.place[query];
-            s[i] -= task.slope[query] * static_cast<float>(distance < 0 ? -distance : distance);
+    const int32_t begin = task.begin[query], end = task.end[query];
+    for (int i = 0; i < kKeys; ++i) {
+        const int32_t place = first + i;
+        if (task.slope) {
+            const int32_t distance = place - task.place[query];
+            s[i] -= task.slope[query] * kLog2e * static_cast<float>(distance < 0 ? -distance : distance);
         }
-    if (first >= begin && first + kKeys <= end) return;
-    for (int i = 0; i < kKeys; ++i)
-        if (first + i < begin || first + i >= end) s[i] = kNever;
+        if (place < begin || place >= end) s[i] = kNever;
+    }
 }
 
-// Folds 32 scores into the running (maximum, sum) and turns them into weights; returns the factor for what is summed so far.
-inline float online_softmax(float* s, float& highest, float& total) {
-    Floats tops = splat(highest);
-    for (int v = 0; v < kKeyVectors; ++v) tops = max(tops, loadf(s + v * kLanes));
-    const float top = max_of(tops), factor = top == highest ? 1.0f : exp(splat(highest - top))[0];
-    Floats part{};
+// Folds 32 scores times `unit` into the running (maximum, sum) and turns them into weights; returns the factor for what is
+// summed so far.
+HEARTH_INLINE inline float online_softmax(float* s, float unit, float& highest, float& total) {
+    Floats x[kKeyVectors], tops = splat(highest), part{};
     for (int v = 0; v < kKeyVectors; ++v) {
-        const Floats x = loadf(s + v * kLanes);
-        const Floats weight = x > 0.5f * kNever ? exp(x - top) : Floats{};
+        x[v] = loadf(s + v * kLanes) * unit;
+        tops = max(x[v], tops);
+    }
+    const float top = max_of(tops), factor = top == highest ? 1.0f : exp2_of_negative(splat(highest - top))[0];
+    const float base = top > kNever ? top : 0;  // no key seen yet: every weight is 0
+    for (int v = 0; v < kKeyVectors; ++v) {
+        const Floats weight = exp2_of_negative(x[v] - base);
         part += weight;
         store(s + v * kLanes, weight);
     }
@@ -48,29 +56,66 @@ inline float online_softmax(float* s, float& highest, float& total) {
     return factor;
 }
 
-// Some queries over one page, whose first key is place `first`.
-void attend_page(const QueryGroup& queries, const KeyKernel& key, const ValueKernel& value, int32_t first, const uint8_t* page) {
+// One page of a head and the kernels for how it lies there.
+struct Page {
+    const uint8_t *k, *v;
+    const KeyKernel* key;
+    const ValueKernel* value;
+    int32_t first;  // place of its first key
+};
+
+void attend_page(const QueryGroup& queries, const Page& page) {
     const AttentionTask& task = *queries.task;
     int low = kKeys, high = 0;  // keys that any of the queries sees
     for (int i = queries.first; i < queries.first + queries.n; ++i) {
-        low = task.begin[i] - first < low ? task.begin[i] - first : low;
-        high = task.end[i] - first > high ? task.end[i] - first : high;
+        low = task.begin[i] - page.first < low ? task.begin[i] - page.first : low;
+        high = task.end[i] - page.first > high ? task.end[i] - page.first : high;
     }
     low = low < 0 ? 0 : low;
     high = high > kKeys ? kKeys : high;
     if (low >= high) return;
     alignas(64) float s[4][kKeys];
     float factor[4];
-    key.scores(queries, page + task.k_offset, s);
+    page.key->scores(queries, page.k, s);
     for (int i = 0; i < queries.n; ++i) {
-        float* state = task.scratch + 2 * (queries.first + i);
-        mask_scores(task, queries.first + i, first, s[i]);
-        factor[i] = online_softmax(s[i], state[0], state[1]);
+        const int32_t query = queries.first + i;
+        float* state = task.scratch + 2 * query;
+        const bool whole = page.first >= task.begin[query] && page.first + kKeys <= task.end[query];
+        const bool plain = whole && task.softcap == 0 && !task.slope;
+        if (!plain) shape_scores(task, query, page.first, s[i]);
+        factor[i] = online_softmax(s[i], plain ? task.scale * kLog2e : 1.0f, state[0], state[1]);
     }
     if (task.latent)
-        key.add_latent(queries, page + task.k_offset, s, factor);
+        page.key->add_latent(queries, page.k, s, factor);
     else
-        value.add(queries, page + task.v_offset, s, factor, low, high);
+        page.value->add(queries, page.v, s, factor, low, high);
+}
+
+// Many queries read a page as floats, which it becomes once.
+Page unpacked(const AttentionTask& task, Page page) {
+    if (page.key->unpack) {
+        page.key->unpack(page.k, task.k_width, task.unpacked);
+        page.k = reinterpret_cast<const uint8_t*>(task.unpacked);
+        page.key = &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).key[HEARTH_FORMAT_F32];
+    }
+    if (task.latent || !page.value->unpack) return page;
+    float* to = task.unpacked + kKeys * task.k_width;
+    page.value->unpack(page.v, task.v_width, to);
+    page.v = reinterpret_cast<const uint8_t*>(to);
+    page.value = &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).value[HEARTH_FORMAT_F32];
+    return page;
+}
+
+// The sums over all pages become averages; a sink takes its share of the weight and adds nothing.
+void finish(const AttentionTask& task, int32_t query) {
+    float total = task.scratch[2 * query + 1], factor = 1;
+    if (task.sink) {
+        const float highest = task.scratch[2 * query], sink = task.sink[query] * kLog2e, top = sink > highest ? sink : highest;
+        factor = exp2_of_negative(splat(highest - top))[0];
+        total = total * factor + exp2_of_negative(splat(sink - top))[0];
+    }
+    const float inverse = total > 0 ? factor / total : 0;
+    for (int32_t d = 0; d < task.v_width; ++d) task.out[query][d] *= inverse;
 }
 
 void attention(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value) {
@@ -82,25 +127,20 @@ void attention(const AttentionTask& task, const KeyKernel& key, const ValueKerne
         low = task.begin[i] < low ? task.begin[i] : low;
         high = task.end[i] > high ? task.end[i] : high;
     }
+    const auto page_at = [&](int32_t place) { return task.pool + task.page[place / kKeys] * task.page_bytes; };
     for (int32_t place = low / kKeys * kKeys; place < high; place += kKeys) {
-        const int32_t page = task.page[place / kKeys];
-        if (page < 0) continue;
-        const uint8_t* at = task.pool + page * task.page_bytes;
-        int32_t i = 0;
-        for (; i + 4 <= task.n_query; i += 4) attend_page({&task, i, 4}, key, value, place, at);
-        for (; i + 2 <= task.n_query; i += 2) attend_page({&task, i, 2}, key, value, place, at);
-        if (i < task.n_query) attend_page({&task, i, 1}, key, value, place, at);
+        if (task.page[place / kKeys] < 0) continue;
+        const uint8_t *at = page_at(place), *ahead = place + kKeys < high && task.page[place / kKeys + 1] >= 0 ? page_at(place + kKeys) : at;
+        Page page{at + task.k_offset, at + task.v_offset, &key, &value, place};
+        if (task.unpacked) page = unpacked(task, page);
+        QueryGroup group{&task, 0, 4, nullptr, nullptr};
+        if (!task.unpacked) group.ahead_k = ahead + task.k_offset, group.ahead_v = ahead + task.v_offset;
+        const auto attend = [&](int32_t n) {
+            for (group.n = n; group.first + n <= task.n_query; group.first += n) attend_page(group, page);
+        };
+        attend(4), attend(2), attend(1);
     }
-    for (int32_t i = 0; i < task.n_query; ++i) {
-        float total = task.scratch[2 * i + 1], factor = 1;
-        if (task.sink) {
-            const float highest = task.scratch[2 * i], top = task.sink[i] > highest ? task.sink[i] : highest;
-            factor = exp(splat(highest - top))[0];
-            total = total * factor + exp(splat(task.sink[i] - top))[0];
-        }
-        const float inverse = total > 0 ? factor / total : 0;
-        for (int32_t d = 0; d < task.v_width; ++d) task.out[i][d] *= inverse;
-    }
+    for (int32_t i = 0; i < task.n_query; ++i) finish(task, i);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ struct Codes8 {
             for (int i = 0; i < n; ++i) total[i] = dot_signed<false>(total[i], c, splat4(q[i]->q + 4 * g), Ints{});
         }
     }
-    // Elements at..at+kLanes-1 of a block's codes.
+    // Elements at..at+kLanes-1 of a block's codes, as whole numbers.
     static inline Floats values(const uint8_t* codes, int at) { return to_floats(load_signed_bytes(codes + at)); }
     static inline float scale(const float* x) {
         float top = 0;
@@ -113,6 +113,7 @@ inline void scores_of(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]
         Floats acc[n] = {};
         const uint8_t* at = k;
         for (int64_t b = 0; b < n_block; ++b, at += kKeys * (kScaleBytes + C::kBytes)) {
+            ask<kKeys*(kScaleBytes + C::kBytes) / kKeyVectors>(g.ahead_k, b * kKeyVectors + v);
             const Q8Block* q[n];
             Ints total[n];
             for (int i = 0; i < n; ++i) q[i] = g.task->q8 + (g.first + i) * n_block + b;
@@ -126,33 +127,43 @@ inline void scores_of(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]
 
 constexpr int kTile = kBlock / kLanes < 2 ? kBlock / kLanes : 2;  // registers of elements per query at a time
 
+inline float scale_at(const uint8_t* block) {
+    uint16_t scale;
+    __builtin_memcpy(&scale, block, kScaleBytes);
+    return get_one<AsF16>(&scale);
+}
+
 template <class C, int n>
 inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
-    const int64_t n_block = g.task->v_width / kBlock, row_bytes = n_block * (kScaleBytes + C::kBytes);
+    constexpr int kBytes = kScaleBytes + C::kBytes;
+    const int64_t n_block = g.task->v_width / kBlock, row_bytes = n_block * kBytes;
     float* const* out = g.task->out + g.first;
     for (int64_t b = 0; b < n_block; ++b) {
-        const uint8_t* block = v + b * (kScaleBytes + C::kBytes);
-        float weight[n][kKeys];
-        for (int key = low; key < high; ++key) {
-            uint16_t scale;
-            __builtin_memcpy(&scale, block + key * row_bytes, kScaleBytes);
-            const float d = get_one<AsF16>(&scale);
-            for (int i = 0; i < n; ++i) weight[i][key] = p[i][key] * d;
-        }
+        const uint8_t* block = v + b * kBytes;
+        float scale[kKeys];
+        for (int key = low; key < high; ++key) scale[key] = scale_at(block + key * row_bytes);
         for (int e = 0; e < kBlock; e += kTile * kLanes) {
             Floats acc[n][kTile];
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + b * kBlock + e + j * kLanes) * factor[i];
             for (int key = low; key < high; ++key) {
+                if (e == 0) ask<kBytes>(g.ahead_v, b * kKeys + key);
+                const uint8_t* codes = block + key * row_bytes + kScaleBytes;
                 Floats value[kTile];
-                for (int j = 0; j < kTile; ++j) value[j] = C::values(block + key * row_bytes + kScaleBytes, e + j * kLanes);
+                for (int j = 0; j < kTile; ++j) value[j] = C::values(codes, e + j * kLanes) * scale[key];
                 for (int i = 0; i < n; ++i)
-                    for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(weight[i][key]), value[j], acc[i][j]);
+                    for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(p[i][key]), value[j], acc[i][j]);
             }
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < kTile; ++j) store(out[i] + b * kBlock + e + j * kLanes, acc[i][j]);
         }
     }
+}
+
+template <class C>
+void unpack_v(const uint8_t* v, int64_t width, float* to) {
+    for (int64_t i = 0; i < kKeys * width; i += kBlock, v += kScaleBytes + C::kBytes)
+        for (int e = 0; e < kBlock; e += kLanes) store(to + i + e, C::values(v + kScaleBytes, e) * scale_at(v));
 }
 
 template <class C>
@@ -167,10 +178,10 @@ void add(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const f
 
 constexpr CachedKernels kernels() {
     CachedKernels table{};
-    table.key[HEARTH_FORMAT_Q8_0] = {scores<Codes8>, nullptr, store_k<Codes8>, 1};
-    table.key[HEARTH_FORMAT_Q4_0] = {scores<Codes4>, nullptr, store_k<Codes4>, 1};
-    table.value[HEARTH_FORMAT_Q8_0] = {add<Codes8>, store_v<Codes8>};
-    table.value[HEARTH_FORMAT_Q4_0] = {add<Codes4>, store_v<Codes4>};
+    table.key[HEARTH_FORMAT_Q8_0] = {scores<Codes8>, nullptr, store_k<Codes8>, nullptr, 1};
+    table.key[HEARTH_FORMAT_Q4_0] = {scores<Codes4>, nullptr, store_k<Codes4>, nullptr, 1};
+    table.value[HEARTH_FORMAT_Q8_0] = {add<Codes8>, store_v<Codes8>, unpack_v<Codes8>};
+    table.value[HEARTH_FORMAT_Q4_0] = {add<Codes4>, store_v<Codes4>, unpack_v<Codes4>};
     return table;
 }
 

@@ -15,10 +15,12 @@ constexpr int kTile = kKeyVectors < 2 ? kKeyVectors : 2;  // registers of keys o
 
 // out[query][32] = q . K for n queries that share the loads of K; k: [width, 32].
 template <class E, int n>
-inline void scores_of(const float* const* q, const typename E::Stored* k, int64_t width, float (*out)[kKeys]) {
+inline void scores_of(const QueryGroup& g, const typename E::Stored* k, float (*out)[kKeys]) {
+    const float* const* q = g.task->q + g.first;
     for (int v = 0; v < kKeyVectors; v += kTile) {
         Floats acc[n][kTile] = {};
-        for (int64_t d = 0; d < width; ++d) {
+        for (int64_t d = 0; d < g.task->k_width; ++d) {
+            if (v == 0) ask<kKeys * sizeof(*k)>(g.ahead_k, d);
             Floats key[kTile];
             for (int j = 0; j < kTile; ++j) key[j] = E::get(k + d * kKeys + (v + j) * kLanes);
             for (int i = 0; i < n; ++i)
@@ -31,8 +33,9 @@ inline void scores_of(const float* const* q, const typename E::Stored* k, int64_
 
 // out[query] = factor * out + sum of p[query][i] * V[i] over keys low..high-1, for n queries that share the loads of V.
 template <class E, int n>
-inline void add_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width, int low,
-                       int high, float* const* out) {
+inline void add_values(const QueryGroup& g, const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int low, int high) {
+    const int64_t width = g.task->v_width;
+    float* const* out = g.task->out + g.first;
     int64_t d = 0;
     for (; d + kTile * kLanes <= width; d += kTile * kLanes) {
         Floats acc[n][kTile];
@@ -40,6 +43,7 @@ inline void add_values(const float (*p)[kKeys], const float* factor, const typen
             for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + d + j * kLanes) * factor[i];
         for (int key = low; key < high; ++key) {
             Floats value[kTile];
+            ask<kTile * kLanes * sizeof(*v)>(g.ahead_v, key + d / (kTile * kLanes) * kKeys);
             for (int j = 0; j < kTile; ++j) value[j] = E::get(v + key * width + d + j * kLanes);
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(p[i][key]), value[j], acc[i][j]);
@@ -71,14 +75,12 @@ inline void add_latent_values(const float (*p)[kKeys], const float* factor, cons
 
 template <class E>
 void scores(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]) {
-    by_count(g, [&](auto n) { scores_of<E, n.value>(g.task->q + g.first, reinterpret_cast<const typename E::Stored*>(k), g.task->k_width, out); });
+    by_count(g, [&](auto n) { scores_of<E, n.value>(g, reinterpret_cast<const typename E::Stored*>(k), out); });
 }
 
 template <class E>
 void add(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
-    by_count(g, [&](auto n) {
-        add_values<E, n.value>(p, factor, reinterpret_cast<const typename E::Stored*>(v), g.task->v_width, low, high, g.task->out + g.first);
-    });
+    by_count(g, [&](auto n) { add_values<E, n.value>(g, p, factor, reinterpret_cast<const typename E::Stored*>(v), low, high); });
 }
 
 template <class E>
@@ -100,10 +102,18 @@ void store_v(uint8_t* page, const float* v, int64_t width, int64_t slot) {
     for (int64_t d = 0; d < width; ++d) put_one<E>(to + d, v[d]);
 }
 
+// K and V alike: 32 * width numbers.
+template <class E>
+void unpack(const uint8_t* from, int64_t width, float* to) {
+    const auto* p = reinterpret_cast<const typename E::Stored*>(from);
+    for (int64_t i = 0; i < kKeys * width; i += kLanes) store(to + i, E::get(p + i));
+}
+
 template <class E>
 constexpr void serve(CachedKernels& table, int format) {
-    table.key[format] = {scores<E>, add_latent<E>, store_k<E>, 0};
-    table.value[format] = {add<E>, store_v<E>};
+    const auto to_floats = sizeof(typename E::Stored) < 4 ? unpack<E> : nullptr;
+    table.key[format] = {scores<E>, add_latent<E>, store_k<E>, to_floats, 0};
+    table.value[format] = {add<E>, store_v<E>, to_floats};
 }
 
 constexpr CachedKernels kernels() {

@@ -96,7 +96,15 @@ inline Ints load_bytes(const uint8_t* p) {
     return out;
 #endif
 }
-inline Ints load_signed_bytes(const uint8_t* p) { return (load_bytes(p) << 24) >> 24; }
+inline Ints load_signed_bytes(const uint8_t* p) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Ints>(_mm512_cvtepi8_epi32(load<__m128i>(p)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Ints>(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
+#else
+    return (load_bytes(p) << 24) >> 24;
+#endif
+}
 inline Ints load_words(const void* words) {
     const auto* p = static_cast<const uint8_t*>(words);
 #if defined(__AVX512F__)
@@ -126,18 +134,31 @@ inline Ints round_to_ints(Floats f) {
 #endif
 }
 
-inline float sum(Floats v) {
-    float s[kLanes];
-    store(s, v);
-    for (int step = kLanes / 2; step > 0; step /= 2)
-        for (int i = 0; i < step; ++i) s[i] += s[i + step];
-    return s[0];
+// Lane i gets lane i ^ step.
+template <int step>
+inline Floats exchange(Floats v) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(v, v, 0 ^ step, 1 ^ step, 2 ^ step, 3 ^ step, 4 ^ step, 5 ^ step, 6 ^ step, 7 ^ step, 8 ^ step,
+                                   9 ^ step, 10 ^ step, 11 ^ step, 12 ^ step, 13 ^ step, 14 ^ step, 15 ^ step);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(v, v, 0 ^ step, 1 ^ step, 2 ^ step, 3 ^ step, 4 ^ step, 5 ^ step, 6 ^ step, 7 ^ step);
+#else
+    return __builtin_shufflevector(v, v, 0 ^ step, 1 ^ step, 2 ^ step, 3 ^ step);
+#endif
 }
+template <int step = kLanes / 2>
+inline float sum(Floats v) {
+    if constexpr (step == 0)
+        return v[0];
+    else
+        return sum<step / 2>(v + exchange<step>(v));
+}
+template <int step = kLanes / 2>
 inline float max_of(Floats v) {
-    float m[kLanes];
-    store(m, v);
-    for (int i = 1; i < kLanes; ++i) m[0] = m[i] > m[0] ? m[i] : m[0];
-    return m[0];
+    if constexpr (step == 0)
+        return v[0];
+    else
+        return max_of<step / 2>(max(v, exchange<step>(v)));
 }
 
 // Stored element types: how kLanes of them become floats and back.
