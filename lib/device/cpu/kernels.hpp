@@ -105,7 +105,7 @@ struct AttentionTask {
     float* unpacked;           // [k_width + v_width, 32] for a page as floats, or nullptr = few queries: pages are read as they lie
 };
 
-// n (1, 2 or 4) neighbouring queries of a task, which share what they load of a page.
+// n (1, 2, 4 or 6) neighbouring queries of a task, which share what they load of a page.
 struct QueryGroup {
     const AttentionTask* task;
     int32_t first, n;

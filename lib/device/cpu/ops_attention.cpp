@@ -11,7 +11,7 @@ namespace hearth::cpu {
 
 namespace {
 
-constexpr int64_t kTokensPerPart = 8;  // consecutive queries share the keys of a page
+constexpr int64_t kTokensPerPart = 12;  // consecutive queries share the keys of a page
 constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
 constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
 constexpr int64_t kChannelsPerPart = 256;

@@ -15,6 +15,7 @@ using namespace hearth::cpu;
 
 constexpr int kKeys = static_cast<int>(kPageTokens);
 constexpr int kKeyVectors = kKeys / kLanes;
+constexpr int kGroup = 6;           // queries that share what they load, at most
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
 constexpr float kLog2e = 1.44269504088896341f;  // scores are in units of ln 2
 
@@ -74,8 +75,8 @@ void attend_page(const QueryGroup& queries, const Page& page) {
     low = low < 0 ? 0 : low;
     high = high > kKeys ? kKeys : high;
     if (low >= high) return;
-    alignas(64) float s[4][kKeys];
-    float factor[4];
+    alignas(64) float s[kGroup][kKeys];
+    float factor[kGroup];
     page.key->scores(queries, page.k, s);
     for (int i = 0; i < queries.n; ++i) {
         const int32_t query = queries.first + i;
@@ -133,11 +134,12 @@ void attention(const AttentionTask& task, const KeyKernel& key, const ValueKerne
         const uint8_t *at = page_at(place), *ahead = place + kKeys < high && task.page[place / kKeys + 1] >= 0 ? page_at(place + kKeys) : at;
         Page page{at + task.k_offset, at + task.v_offset, &key, &value, place};
         if (task.unpacked) page = unpacked(task, page);
-        QueryGroup group{&task, 0, 4, nullptr, nullptr};
+        QueryGroup group{&task, 0, kGroup, nullptr, nullptr};
         if (!task.unpacked) group.ahead_k = ahead + task.k_offset, group.ahead_v = ahead + task.v_offset;
         const auto attend = [&](int32_t n) {
             for (group.n = n; group.first + n <= task.n_query; group.first += n) attend_page(group, page);
         };
+        if (task.unpacked) attend(kGroup);
         attend(4), attend(2), attend(1);
     }
     for (int32_t i = 0; i < task.n_query; ++i) finish(task, i);

@@ -18,6 +18,7 @@ HEARTH_INLINE inline void ask(const uint8_t* p, int64_t i) {
 
 template <class F>
 HEARTH_INLINE inline void by_count(const hearth::cpu::QueryGroup& g, F f) {
+    if (g.n == 6) return f(Constant<6>{});
     if (g.n == 4) return f(Constant<4>{});
     if (g.n == 2) return f(Constant<2>{});
     f(Constant<1>{});
