@@ -127,10 +127,11 @@ inline void scores_of(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]
 
 constexpr int kTile = kBlock / kLanes < 2 ? kBlock / kLanes : 2;  // registers of elements per query at a time
 
-inline float scale_at(const uint8_t* block) {
-    uint16_t scale;
-    __builtin_memcpy(&scale, block, kScaleBytes);
-    return get_one<AsF16>(&scale);
+// The scales of a block of all keys; `apart` bytes from one key's block to the next one's.
+HEARTH_INLINE inline void scales_of(const uint8_t* block, int64_t apart, float* scale) {
+    uint16_t raw[kKeys];
+    for (int key = 0; key < kKeys; ++key) __builtin_memcpy(raw + key, block + key * apart, kScaleBytes);
+    for (int v = 0; v < kKeys; v += kLanes) store(scale + v, AsF16::get(raw + v));
 }
 
 template <class C, int n>
@@ -141,7 +142,7 @@ inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[k
     for (int64_t b = 0; b < n_block; ++b) {
         const uint8_t* block = v + b * kBytes;
         float scale[kKeys];
-        for (int key = low; key < high; ++key) scale[key] = scale_at(block + key * row_bytes);
+        scales_of(block, row_bytes, scale);
         for (int e = 0; e < kBlock; e += kTile * kLanes) {
             Floats acc[n][kTile];
             for (int i = 0; i < n; ++i)
@@ -162,8 +163,14 @@ inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[k
 
 template <class C>
 void unpack_v(const uint8_t* v, int64_t width, float* to) {
-    for (int64_t i = 0; i < kKeys * width; i += kBlock, v += kScaleBytes + C::kBytes)
-        for (int e = 0; e < kBlock; e += kLanes) store(to + i + e, C::values(v + kScaleBytes, e) * scale_at(v));
+    const int64_t row_bytes = width / kBlock * (kScaleBytes + C::kBytes);
+    for (int64_t b = 0; b < width / kBlock; ++b, v += kScaleBytes + C::kBytes) {
+        float scale[kKeys];
+        scales_of(v, row_bytes, scale);
+        for (int key = 0; key < kKeys; ++key)
+            for (int e = 0; e < kBlock; e += kLanes)
+                store(to + key * width + b * kBlock + e, C::values(v + key * row_bytes + kScaleBytes, e) * scale[key]);
+    }
 }
 
 template <class C>

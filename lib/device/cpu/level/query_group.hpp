@@ -12,7 +12,7 @@ constexpr int kKeyVectors = kKeys / kLanes;
 // Asks for the lines of piece i of what lies at p (if not nullptr), in pieces of `bytes`: small ones share a line.
 template <int bytes>
 HEARTH_INLINE inline void ask(const uint8_t* p, int64_t i) {
-    if (!p || (bytes < 64 && i * bytes % 64 != 0)) return;
+    if (!p || (bytes <= 32 && i % (64 / bytes) != 0)) return;
     for (int line = 0; line < bytes || line == 0; line += 64) __builtin_prefetch(p + i * bytes + line);
 }
 
