@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/checksum.hpp"
 #include "runtime/loader.hpp"
 #include "runtime/plan.hpp"
 
@@ -18,6 +19,18 @@ uint64_t read_by_a_token(const hearth_weight& weight, const hearth_layout& layou
     if (weight.uses & HEARTH_USE_EXPERTS) bytes = bytes / static_cast<uint64_t>(std::max(h.n_expert, 1)) * static_cast<uint64_t>(h.n_expert_used);
     if (weight.uses == HEARTH_USE_LOOKUP) bytes /= static_cast<uint64_t>(weight.shape[0]);
     return bytes;
+}
+
+// Tells files of one shape apart, without reading them all: the first row of every tensor, as stored.
+Result<uint64_t> sample_weights(const TensorSource& source) {
+    Checksum sum;
+    std::vector<std::byte> row;
+    for (const TensorInfo& tensor : source.tensors()) {
+        row.resize(row_bytes(*find_format(static_cast<int32_t>(tensor.format)), static_cast<uint64_t>(tensor.row_width())));
+        HEARTH_CHECK(source.read_rows(tensor, 0, 1, row.data()));
+        sum.add(row.data(), row.size());
+    }
+    return sum.value();
 }
 }  // namespace
 
@@ -183,6 +196,9 @@ Status Model::load_weights(const std::function<bool(const LoadProgress&)>& progr
         }
         for (const uint64_t offset : part.offsets)
             part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
+    }
+    if (weight_sample_ == 0) {
+        HEARTH_TRY(weight_sample_, sample_weights(*source_));
     }
     HEARTH_CHECK(loader.run(parts_, progress));
     undo.model = nullptr;

@@ -15,7 +15,7 @@ namespace hearth {
 namespace {
 
 constexpr char kMagic[8] = {'H', 'R', 'T', 'H', 'S', 'E', 'Q', '1'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;  // 1 had a fingerprint that knew shapes alone
 
 class Writer {
   public:
@@ -88,6 +88,8 @@ uint64_t Context::fingerprint() const {
     Checksum sum;
     const Hparams& h = model_->hparams();
     sum.add(h.arch->name.data(), h.arch->name.size());
+    const uint64_t sample = model_->weight_sample();
+    sum.add(&sample, sizeof sample);
     for (int32_t n : {h.n_vocab, h.n_embd, h.n_layer}) sum.add(&n, sizeof n);
     for (const Cache::Group& g : cache_->groups()) sum.add(&g.desc, sizeof g.desc);
     for (const TensorInfo& tensor : model_->source().tensors()) {

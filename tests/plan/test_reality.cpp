@@ -31,7 +31,8 @@ constexpr bool kSanitized = false;
 #endif
 
 constexpr uint64_t kMiB = 1 << 20;
-constexpr int32_t kF16 = HEARTH_FORMAT_F16, kF32 = HEARTH_FORMAT_F32;
+constexpr int32_t kF16 = HEARTH_FORMAT_F16, kF32 = HEARTH_FORMAT_F32, kBf16 = HEARTH_FORMAT_BF16, kQ8 = HEARTH_FORMAT_Q8_0,
+                  kQ4 = HEARTH_FORMAT_Q4_0;
 
 struct Combination {
     int model;
@@ -70,6 +71,11 @@ constexpr Combination kCombinations[] = {
     {3, "cpu", 8192, 64, 32, kF16, kF16},
     {3, "sim:2x512MiB,layers=7", 4096, 32, 32, kF16, kF16},
     {3, "sim:512MiB,kv=cpu", 8192, 16, 32, kF32, kF32},
+    {0, "cpu", 16384, 2, 32, kQ8, kF16},
+    {0, "sim:2x512MiB,kv=cpu", 16384, 1, 32, kF16, kQ4},
+    {1, "sim:512MiB,layers=4", 8192, 1, 32, kBf16, kQ8},
+    {2, "sim:2x512MiB", 16384, 2, 32, kQ4, kF32},
+    {3, "sim:512MiB,layers=6", 8192, 16, 32, kF32, kBf16},
     {4, "cpu", 65536, 1, 32, kF32, kF32},
     {4, "sim:2x512MiB,layers=4", 65536, 3, 32, kF32, kF32},
 };
@@ -236,7 +242,8 @@ Found run_child(const std::string& path, const Combination& c) {
 }
 
 void check_combination(const std::string& name, const std::string& path, const Combination& c) {
-    INFO(name << " on " << c.device << ", n_ctx " << c.n_ctx << ", n_seq " << c.n_seq << ", n_batch " << c.n_batch);
+    INFO(name << " on " << c.device << ", n_ctx " << c.n_ctx << ", n_seq " << c.n_seq << ", n_batch " << c.n_batch << ", cache types "
+              << c.k_type << ", " << c.v_type);
     const Found found = run_child(path, c);
     REQUIRE(std::string(found.why) == "");
     const int64_t planned = found.total(), bar = std::max(planned / 50, static_cast<int64_t>(16 * kMiB));

@@ -127,6 +127,43 @@ TEST_CASE("a state of another model or other cache types is refused and changes 
     CHECK(saved(*context, 0) == before);
 }
 
+TEST_CASE("a state of a model of the same shape is refused when the first row of any tensor differs, and not for other rows") {
+    const Loaded loaded = load_model(tiny_llama(), "cpu");
+    const auto context = loaded.context();
+    test::decode(*context, random_tokens(20, 1));
+    const Bytes state = saved(*context, 0);
+    const auto& tensors = loaded.model->source().tensors();
+    // Where a tensor's data is, found by reading it: the file is no other way known to this test.
+    const auto place_of = [&](const TensorInfo& tensor) {
+        std::string bytes(tensor.bytes, 0);
+        REQUIRE(loaded.model->source().read_rows(tensor, 0, tensor.n_row(), bytes.data()));
+        const std::size_t at = loaded.file.find(bytes);
+        REQUIRE(at != std::string::npos);
+        return at;
+    };
+    Random random(seed());
+    const TensorInfo& changed = tensors[random.below(tensors.size())];
+    const std::size_t row = static_cast<std::size_t>(changed.row_width()) * 4, place = place_of(changed);
+    const auto loads_into = [&](std::size_t byte) {
+        Loaded other = loaded;
+        other.file[byte] = static_cast<char>(other.file[byte] ^ 1);
+        auto source = open_model_memory(other.file.data(), other.file.size());
+        REQUIRE(source);
+        ModelOptions options;
+        options.device = "sim:4MiB,layers=1";  // where it is does not matter
+        auto model = Model::load(loaded.runtime, std::move(*source), options);
+        REQUIRE(model);
+        other.model = *model;
+        return bool(other.context()->load(0, state.data(), state.size()));
+    };
+    INFO(changed.name << ", HEARTH_TEST_SEED=" << seed());
+    CHECK_FALSE(loads_into(place + random.below(row)));
+    refused_with("another model");
+    const TensorInfo& large = *loaded.model->source().find_tensor("token_embd.weight");
+    const std::size_t behind = place_of(large) + static_cast<std::size_t>(large.row_width()) * 4;
+    CHECK(loads_into(behind));  // the limit of a sample
+}
+
 TEST_CASE("a state that does not fit beside the other sequences is refused and changes nothing") {
     const Loaded loaded = load_model(tiny_llama(), "cpu");
     const auto large = loaded.context(256), small = loaded.context(96, 2, 96);

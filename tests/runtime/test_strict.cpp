@@ -83,6 +83,28 @@ TEST_CASE("a strict spec is refused wherever it would not be followed to the let
     CHECK(refused_with(row.said));
 }
 
+TEST_CASE("without strict, a word for a part that the model does not have places nothing") {
+    const std::string file = tiny_llama(2).file(seed());
+    const auto held = [&](const std::string& spec) {
+        const auto model = try_load(make_runtime(), file, spec);
+        INFO(spec << ": " << error_record().message);
+        REQUIRE(model);
+        std::vector<std::pair<std::string, uint64_t>> bytes;
+        for (std::size_t d = 0; d < (*model)->parts().size(); ++d)
+            bytes.push_back({(*model)->placement().devices[d]->spec(), (*model)->parts()[d].bytes});
+        return bytes;
+    };
+    const auto plain = held("sim:2x4MiB,layers=2");
+    for (const char* word : {"vision=cpu", "vision=device", "experts=cpu", "experts=device"}) CHECK(held(std::string("sim:2x4MiB,layers=2,") + word) == plain);
+    // Parts that no spec can name yet are not taken for something else.
+    for (const char* word : {"draft=cpu", "adapter=cpu", "projector=cpu"}) {
+        CHECK_FALSE(try_load(make_runtime(), file, std::string("sim:2x4MiB,") + word));
+        CHECK(error_record().code == Code::invalid_argument);
+        CHECK(refused_with("unknown device option"));
+        CHECK(refused_with("vision=device|cpu"));
+    }
+}
+
 TEST_CASE("a strict spec that is followed to the letter loads") {
     const char* spec = GENERATE("cpu", "auto,layers=0", "sim:4MiB", "sim:4MiB,layers=2,kv=cpu", "sim:2x4MiB,layers=3,shares=1:0", "sim:3x4MiB",
                                 "sim:4MiB,layers=0", "sim:4MiB,layers=auto");
