@@ -92,33 +92,35 @@ float alibi_slope(float max_bias, int64_t n_head, int64_t head) {
     return static_cast<float>(std::exp2(power));
 }
 
-// Per-thread arrays, [kTokensPerPart * heads] each.
+// Per-thread arrays, [n_query] each: all queries of a part.
 struct QueryArrays {
     const float** q;
     float** out;
     int32_t *begin, *end, *place;
     float *slope, *sink, *state;
     float* unpacked;    // [k_width + v_width, 32]
-    float *rows, *sums;  // [kQueries, k_width], [kQueries, v_width]: rows of a step lie at strides that share cache sets
-    Q8Block* codes;      // [kQueries, k_width / 32]
+    float *rows, *sums;  // [n_query, k_width], [n_query, v_width]: rows of a step lie at strides that share cache sets
+    Q8Block* codes;      // [n_query, k_width / 32]
 };
-constexpr int64_t kQueries = kTokensPerPart * kHeadsPerPart;
-constexpr int64_t kQueryBytes = kQueries * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4);
-int64_t float_bytes(const hearth_cache& c) { return (kPageTokens + kQueries) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float)); }
-QueryArrays arrays_at(uint8_t* at, const hearth_cache& cache) {
+int64_t queries_of(const Step& step) { return kTokensPerPart * heads_of(step).per_part; }
+int64_t query_bytes(int64_t n_query) { return n_query * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4); }
+int64_t float_bytes(const hearth_cache& c, int64_t n_query) {
+    return (kPageTokens + n_query) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float));
+}
+QueryArrays arrays_at(uint8_t* at, const hearth_cache& cache, int64_t n_query) {
     QueryArrays a{};
     a.q = reinterpret_cast<const float**>(at);
-    a.out = reinterpret_cast<float**>(at + kQueries * 8);
-    a.begin = reinterpret_cast<int32_t*>(a.out + kQueries);
-    a.end = a.begin + kQueries;
-    a.place = a.end + kQueries;
-    a.slope = reinterpret_cast<float*>(a.place + kQueries);
-    a.sink = a.slope + kQueries;
-    a.state = a.sink + kQueries;
-    a.unpacked = a.state + 2 * kQueries;
+    a.out = reinterpret_cast<float**>(at + n_query * 8);
+    a.begin = reinterpret_cast<int32_t*>(a.out + n_query);
+    a.end = a.begin + n_query;
+    a.place = a.end + n_query;
+    a.slope = reinterpret_cast<float*>(a.place + n_query);
+    a.sink = a.slope + n_query;
+    a.state = a.sink + n_query;
+    a.unpacked = a.state + 2 * n_query;
     a.rows = a.unpacked + kPageTokens * (cache.k_width + cache.v_width);
-    a.sums = a.rows + kQueries * cache.k_width;
-    a.codes = reinterpret_cast<Q8Block*>(at + kQueryBytes + float_bytes(cache));
+    a.sums = a.rows + n_query * cache.k_width;
+    a.codes = reinterpret_cast<Q8Block*>(at + query_bytes(n_query) + float_bytes(cache, n_query));
     return a;
 }
 
@@ -132,7 +134,7 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     const int64_t first_head = kv * heads.n_rep + head_block * heads.per_part;
     const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
     const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
-    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache);
+    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache, queries_of(step));
     const KeyKernel& keys = *step.keys;
     const ValueKernel& values = *step.values;
     AttentionTask task{};
@@ -263,8 +265,9 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(bind_cache(builder, node, step));
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
-    const int64_t code_bytes = step.keys->codes ? kQueries * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
-    step.scratch_stride = (kQueryBytes + float_bytes(*step.cache.info) + code_bytes + 63) / 64 * 64;
+    const int64_t n_query = queries_of(step);
+    const int64_t code_bytes = step.keys->codes ? n_query * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
+    step.scratch_stride = (query_bytes(n_query) + float_bytes(*step.cache.info, n_query) + code_bytes + 63) / 64 * 64;
     step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
     return {};
