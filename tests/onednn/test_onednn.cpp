@@ -162,16 +162,16 @@ TEST_CASE("a runtime that is given the oneDNN table lists and opens its device",
     options.extra_backends = {&plugin()};
     const auto runtime = Runtime::make(options);
     REQUIRE(runtime);
-    bool listed = false;
+    bool found = false;
     const auto listed = (*runtime)->devices();
     REQUIRE(listed);
     for (const DeviceInfo& info : *listed) {
         if (info.spec != "onednn:0") continue;
-        listed = true;
+        found = true;
         CHECK(info.unavailable == "");
         CHECK(says(info.name, "oneDNN"));
         CHECK(says(info.detail, "BF16 weights as"));
     }
-    CHECK(listed);
+    CHECK(found);
     CHECK((*runtime)->device("onednn"));
 }
