@@ -1,4 +1,4 @@
-// The roofline's two probes: see roofline.hpp; tests/bench/bandwidth.cpp is the first one as a program of its own.
+// The roofline's two probes: see roofline.hpp.
 #include "roofline.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace cli {
 namespace {
 
 constexpr int kStreams = 4, kRuns = 10;
-constexpr std::size_t kAhead = 1024, kBytes = std::size_t{256} << 20, kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kAhead = 1024, kHugePage = std::size_t{2} << 20;
 
 // Best of kRuns: seconds in which all threads have done work(thread).
 template <class F>
@@ -88,25 +88,25 @@ __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
 
 }  // namespace
 
-double read_bandwidth(int n_thread) {
+double read_bandwidth(int n_thread, std::size_t bytes) {
     std::vector<std::byte> memory;
     try {
-        memory.resize(kBytes + kHugePage);
+        memory.resize(bytes + kHugePage);
     } catch (const std::bad_alloc&) {
         return 0;
     }
     std::byte* begin = memory.data() + (kHugePage - reinterpret_cast<std::uintptr_t>(memory.data()) % kHugePage);
 #if defined(MADV_HUGEPAGE)
     // The pages are there already, as small ones: given back, they come again as large ones.
-    if (madvise(begin, kBytes, MADV_HUGEPAGE) == 0) madvise(begin, kBytes, MADV_DONTNEED);
+    if (madvise(begin, bytes, MADV_HUGEPAGE) == 0) madvise(begin, bytes, MADV_DONTNEED);
 #endif
-    std::memset(begin, 1, kBytes);
-    const std::size_t share = kBytes / static_cast<std::size_t>(n_thread);
+    std::memset(begin, 1, bytes);
+    const std::size_t share = bytes / static_cast<std::size_t>(n_thread);
     std::vector<uint64_t> sum(static_cast<std::size_t>(n_thread));
     const double seconds = best_seconds(n_thread, [&](int t) {
         sum[static_cast<std::size_t>(t)] = read_all(begin + static_cast<std::size_t>(t) * share, share);
     });
-    return static_cast<double>(kBytes) / seconds;
+    return static_cast<double>(bytes) / seconds;
 }
 
 double int8_peak(int n_thread) {

@@ -1,9 +1,12 @@
 // What the machine can do at most, measured beside a benchmark: reading memory, and multiplying.
 #pragma once
 
+#include <cstddef>
+
 namespace cli {
 
-double read_bandwidth(int n_thread);  // bytes per second: four streams a thread over huge pages, lines asked for 16 ahead
+// Bytes per second, best of 10 passes over `bytes`: four streams a thread over huge pages, lines asked for 16 ahead. 0 = no memory.
+double read_bandwidth(int n_thread, std::size_t bytes = std::size_t{256} << 20);
 // Multiply-adds of 8-bit integers per second, from registers, with the best instructions of the machine that we have kernels
 // for; 0 where it is not known how to measure that.
 double int8_peak(int n_thread);
