@@ -102,7 +102,7 @@ struct AttentionTask {
     int64_t k_offset, v_offset;  // of this head within the layer
     int32_t latent;            // v is the first v_width elements of k
     float* scratch;            // [n_query, 2]
-    float* unpacked;           // [k_width + v_width, 32] for a page as floats, or nullptr = few queries: pages are read as they lie
+    float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page, or nullptr = few queries: pages are read as they lie
 };
 
 // n (1, 2, 4 or 6) neighbouring queries of a task, which share what they load of a page.

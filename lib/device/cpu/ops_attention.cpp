@@ -66,8 +66,13 @@ Heads heads_of(const Step& step) {
     return {n_rep, per, (n_rep + per - 1) / per};
 }
 
+// Tokens of different sequences share nothing: the more sequences, the more parts.
+int64_t tokens_per_part(const hearth_run_args& args) {
+    return std::clamp<int64_t>(args.n_token / std::max(1, args.n_run), 1, kTokensPerPart);
+}
+
 int64_t attention_count(const Step& step, const Run& run) {
-    const int64_t n_block = (run.args->n_token + kTokensPerPart - 1) / kTokensPerPart;
+    const int64_t per_part = tokens_per_part(*run.args), n_block = (run.args->n_token + per_part - 1) / per_part;
     return step.cache.info->n_head_kv * heads_of(step).n_block * n_block;
 }
 
@@ -98,11 +103,10 @@ struct QueryArrays {
     float** out;
     int32_t *begin, *end, *place;
     float *slope, *sink, *state;
-    float* unpacked;    // [k_width + v_width, 32]
+    float* unpacked;    // K [k_width, 32], then V [32, v_width]
     float *rows, *sums;  // [n_query, k_width], [n_query, v_width]: rows of a step lie at strides that share cache sets
     Q8Block* codes;      // [n_query, k_width / 32]
 };
-int64_t queries_of(const Step& step) { return kTokensPerPart * heads_of(step).per_part; }
 int64_t query_bytes(int64_t n_query) { return n_query * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4); }
 int64_t float_bytes(const hearth_cache& c, int64_t n_query) {
     return (kPageTokens + n_query) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float));
@@ -133,8 +137,8 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     const int64_t head_block = part % heads.n_block, kv = part / heads.n_block % cache.n_head_kv;
     const int64_t first_head = kv * heads.n_rep + head_block * heads.per_part;
     const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
-    const RowRange rows = rows_of_part(args.n_token, kTokensPerPart, part / heads.n_block / cache.n_head_kv);
-    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache, queries_of(step));
+    const RowRange rows = rows_of_part(args.n_token, tokens_per_part(args), part / heads.n_block / cache.n_head_kv);
+    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache, tokens_per_part(args) * heads.per_part);
     const KeyKernel& keys = *step.keys;
     const ValueKernel& values = *step.values;
     AttentionTask task{};
@@ -265,10 +269,10 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(bind_cache(builder, node, step));
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
-    const int64_t n_query = queries_of(step);
+    const int64_t n_query = std::min<int64_t>(kTokensPerPart, builder.graph().n_token) * heads_of(step).per_part;
     const int64_t code_bytes = step.keys->codes ? n_query * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
     step.scratch_stride = (query_bytes(n_query) + float_bytes(*step.cache.info, n_query) + code_bytes + 63) / 64 * 64;
-    step.scratch = builder.take_scratch(step.scratch_stride * builder.device().host.n_thread);
+    step.scratch = builder.attention_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
     return {};
 }

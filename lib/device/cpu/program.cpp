@@ -194,13 +194,9 @@ void Builder::add(const Step& step) {
     forget_overwritten(step);
 }
 
-uint8_t* Builder::prepared_room(Act act, int64_t bytes) {
-    const int kind = static_cast<int>(act);
-    if (bytes > prepared_bytes_[kind]) {
-        prepared_buffer_[kind] = take_scratch(bytes);
-        prepared_bytes_[kind] = bytes;
-    }
-    return prepared_buffer_[kind];
+uint8_t* Builder::room(Room* room, int64_t bytes) {
+    if (bytes > room->bytes) *room = {take_scratch(bytes), bytes};
+    return room->data;
 }
 
 void Builder::prepare_rows(const Operand& x, Act act, const RunRows& when, uint8_t** data, int64_t* stride) {
@@ -217,7 +213,7 @@ void Builder::prepare_rows(const Operand& x, Act act, const RunRows& when, uint8
         p.stride = act == Act::f32     ? width * 4
                    : act == Act::q8x32 ? width / 32 * static_cast<int64_t>(sizeof(Q8Block))
                                        : width / 256 * static_cast<int64_t>(sizeof(Q8SuperBlock));
-        p = {x, act, prepared_room(act, p.stride * max_rows(x)), p.stride, 0, steps.size(), true};
+        p = {x, act, room(&prepared_room_[static_cast<int>(act)], p.stride * max_rows(x)), p.stride, 0, steps.size(), true};
         Step step = preparation(x, act, when);
         step.scratch = p.data;
         step.scratch_stride = p.stride;
@@ -237,7 +233,7 @@ void Builder::prepare_tiles(Step& step, bool by_group, const RunRows& when) {
     Prepared& p = prepared_[static_cast<int>(Act::bf16)];
     if (!p.valid || !same_view(p.x, x) || p.group_bytes != tile.group_bytes) {
         const int64_t bytes = by_group ? x.n_group * tile.group_bytes : slabs(x.width()) * tile.slab_bytes;
-        p = {x, Act::bf16, prepared_room(Act::bf16, bytes), tile.slab_bytes, tile.group_bytes, steps.size(), true};
+        p = {x, Act::bf16, room(&prepared_room_[static_cast<int>(Act::bf16)], bytes), tile.slab_bytes, tile.group_bytes, steps.size(), true};
         Step prepare = preparation(x, Act::bf16, when);
         prepare.tile = tile;
         prepare.tile.rows = p.data;

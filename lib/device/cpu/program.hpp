@@ -124,6 +124,8 @@ class Builder {
     Step bound(const hearth_node& node, PartFn fn, CountFn count) const;
     // Takes bytes of scratch for the whole program and gives their address (nullptr when measuring).
     uint8_t* take_scratch(int64_t bytes);
+    // The same for attention steps, which run one at a time and share it.
+    uint8_t* attention_scratch(int64_t bytes) { return room(&attention_room_, bytes); }
     // Adds the step that turns rows of x into what the kernel wants, unless that was just done; fills act and stride.
     void prepare_rows(const Operand& x, Act act, const RunRows& when, uint8_t** data, int64_t* stride);
     // The same for tiles: fills the rows of step.tile from those of step.in[0].
@@ -154,7 +156,12 @@ class Builder {
         std::size_t step;  // that prepares it
         bool valid = false;
     };
-    uint8_t* prepared_room(Act act, int64_t bytes);
+    // Scratch of steps that never run at the same time: the largest that one of them asks for.
+    struct Room {
+        uint8_t* data = nullptr;
+        int64_t bytes = 0;
+    };
+    uint8_t* room(Room* room, int64_t bytes);
     struct RopeTable {
         hearth_rope_params params;
         int32_t weight;
@@ -170,8 +177,7 @@ class Builder {
     const hearth_graph& graph_;
     const hearth_bindings* bindings_;
     Prepared prepared_[kActs] = {};
-    uint8_t* prepared_buffer_[kActs] = {};
-    int64_t prepared_bytes_[kActs] = {};
+    Room prepared_room_[kActs], attention_room_;
     TileUse tile_work_;
     std::vector<RopeTable> ropes_;
     ExpertLists experts_;

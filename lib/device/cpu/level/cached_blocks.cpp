@@ -143,7 +143,8 @@ inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[k
         const uint8_t* block = v + b * kBytes;
         float scale[kKeys];
         scales_of(block, row_bytes, scale);
-        for (int e = 0; e < kBlock; e += kTile * kLanes) {
+        unrolled<kBlock / (kTile * kLanes)>([&](auto step) HEARTH_INLINE {  // where an element's code lies is a constant
+            constexpr int e = decltype(step)::value * kTile * kLanes;
             Floats acc[n][kTile];
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + b * kBlock + e + j * kLanes) * factor[i];
@@ -157,7 +158,7 @@ inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[k
             }
             for (int i = 0; i < n; ++i)
                 for (int j = 0; j < kTile; ++j) store(out[i] + b * kBlock + e + j * kLanes, acc[i][j]);
-        }
+        });
     }
 }
 

@@ -25,9 +25,9 @@ inline Floats exp(Floats x) {
     return x == x ? result : x;  // NaN stays NaN
 }
 
-// 2^x of x <= 0, 0 below -127: what a softmax needs of it, in half the operations of exp().
+// 2^x of x <= 0, 0 below -127: what a softmax needs of it, in half the operations of exp(). NaN stays NaN.
 inline Floats exp2_of_negative(Floats x) {
-    const Floats clamped = max(x, splat(-127.0f));
+    const Floats clamped = max(splat(-127.0f), x);  // the second where either is NaN
     const Ints n = round_to_ints(clamped);
     const Floats r = clamped - to_floats(n);
     Floats p = splat(1.535336188319500e-4f);
