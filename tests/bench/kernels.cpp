@@ -89,12 +89,14 @@ struct Bench {
             std::atomic<int> ready{0};
             std::vector<std::thread> others;
             double begin = 0;
-            const auto enter = [&] {
-                for (++ready; ready.load() < n_thread;) {}
-            };
-            for (int k = 1; k < n_thread; ++k) others.emplace_back([&] { enter(), run(n_token, next); });
-            enter();
-            begin = seconds();
+            for (int k = 1; k < n_thread; ++k)
+                others.emplace_back([&] {
+                    for (++ready; ready.load() < n_thread;) {}
+                    run(n_token, next);
+                });
+            while (ready.load() < n_thread - 1) {}
+            begin = seconds();  // before anybody can begin
+            ++ready;
             run(n_token, next);
             for (std::thread& t : others) t.join();
             best = std::min(best, seconds() - begin);
