@@ -201,6 +201,9 @@ Status Context::add_up(const Collective& collective, const hearth_run_args& args
     }
     if (first.code >= 0) return {};
     const Failure failure = fail(static_cast<Code>(first.code), "{}", first.message);
+    error_record().subcode = first.subcode;
+    error_record().bytes_wanted = first.bytes_wanted;
+    error_record().bytes_free = first.bytes_free;
     device(first_device).name_in_error();
     return failure;
 }

@@ -21,7 +21,10 @@ struct DevicePlan {
     uint64_t total() const { return weight_bytes + cache_bytes + activation_bytes + scratch_bytes + host_bytes; }
     bool fits() const { return fits_into(available_bytes); }
     bool fits_now() const { return available_bytes == 0 || fits_into(available_bytes - unused_bytes); }  // with nothing unloaded
-    bool fits_into(uint64_t bytes) const { return bytes == 0 || (total() <= bytes && total() + reserve_bytes <= bytes); }
+    // A device that gets nothing may be as full as it likes.
+    bool fits_into(uint64_t bytes) const {
+        return bytes == 0 || total() == 0 || (total() <= bytes && total() + reserve_bytes <= bytes);
+    }
 };
 
 struct PlanReport {

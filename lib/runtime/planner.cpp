@@ -25,10 +25,21 @@ Result<std::vector<Device*>> devices_of(Runtime& runtime, const DeviceSpec& spec
     return devices;
 }
 
-Result<bool> fits(const Model& model, const Placement& placement, const ContextOptions& options) {
-    HEARTH_TRY(const std::vector<WeightPart> parts, model.measure(placement));
-    HEARTH_TRY(const PlanReport plan, sum_plan(model, placement, parts, options));
-    return plan.fits();
+// The most layers that fit the devices beside the host. Each of them takes from what the host must hold, so that where the host is
+// short it is with those that it has the best chance: it has no say in the search.
+Result<int32_t> most_layers(const Model& model, const DeviceSpec& spec, const std::vector<Device*>& devices,
+                            const ContextOptions& options, bool* host_fits) {
+    int32_t low = -1, high = model.hparams().n_layer + 2;
+    while (low + 1 < high) {
+        const int32_t at = low < 0 ? 0 : low + (high - low) / 2;
+        HEARTH_TRY(const Placement placement, spread(model, spec, devices, options, at));
+        HEARTH_TRY(const std::vector<WeightPart> parts, model.measure(placement));
+        HEARTH_TRY(const PlanReport plan, sum_plan(model, placement, parts, options));
+        const bool good = at == 0 || std::all_of(plan.devices.begin() + 1, plan.devices.end(), [](const DevicePlan& d) { return d.fits(); });
+        if (good) *host_fits = plan.devices[0].fits();
+        (good ? low : high) = at;
+    }
+    return low;
 }
 
 }  // namespace
@@ -94,14 +105,10 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
 
 Result<int32_t> largest_layers(const Model& model, const DeviceSpec& spec, const ContextOptions& options) {
     HEARTH_TRY(const std::vector<Device*> devices, devices_of(model.runtime(), spec));
-    int32_t low = 0, high = model.hparams().n_layer + 2;
-    while (low + 1 < high) {
-        const int32_t middle = low + (high - low) / 2;
-        HEARTH_TRY(const Placement placement, spread(model, spec, devices, options, middle));
-        HEARTH_TRY(const bool good, fits(model, placement, options));
-        (good ? low : high) = middle;
-    }
-    return low;
+    if (devices.size() == 1) return 0;
+    bool host_fits = true;
+    HEARTH_TRY(const int32_t n, most_layers(model, spec, devices, options, &host_fits));
+    return host_fits ? n : 0;
 }
 
 Result<Placement> choose_placement(const Model& model, const DeviceSpec& spec, const ContextOptions& options) {
@@ -110,7 +117,8 @@ Result<Placement> choose_placement(const Model& model, const DeviceSpec& spec, c
     if (devices.size() == 1) return Placement::whole(devices[0], model.hparams().n_layer);
     int32_t n = spec.n_layer == DeviceSpec::kAllLayers ? all : std::min(spec.n_layer, all);  // more than there are: all
     if (n < 0) {
-        HEARTH_TRY(n, largest_layers(model, spec, options));
+        bool host_fits = true;
+        HEARTH_TRY(n, most_layers(model, spec, devices, options, &host_fits));
     }
     HEARTH_TRY(Placement placement, spread(model, spec, devices, options, n));
     HEARTH_CHECK(check_strict(model, spec, placement));

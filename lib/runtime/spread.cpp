@@ -32,10 +32,10 @@ Status look(Spread* s) {
         HEARTH_TRY(const double rate, rate_of(s->devices[d]));
         all.push_back({rate, s->devices[d]});
     }
-    const auto slower = [](const auto& a, const auto& b) { return a.first > b.first; };
-    const auto [most, least] = std::minmax_element(all.begin(), all.end(), slower);
+    const auto faster = [](const auto& a, const auto& b) { return a.first > b.first; };
+    const auto [most, least] = std::minmax_element(all.begin(), all.end(), faster);
     const bool differ = least->first > 0 && least->first < most->first;
-    if (differ) std::stable_sort(all.begin(), all.end(), slower);
+    if (differ) std::stable_sort(all.begin(), all.end(), faster);
     for (std::size_t i = 0; i < all.size(); ++i) {
         s->devices[i + 1] = all[i].second;
         HEARTH_TRY(const Budget budget, budget_of(s->model, *all[i].second, s->spec));
@@ -84,32 +84,44 @@ Result<PlanReport> plan_of(const Spread& s, const Placement& placement) {
     return sum_plan(s.model, placement, parts, s.options);
 }
 
+// The most layers, up to `most`, that device i has room for beside what the counts say of the others.
+Result<int32_t> room_on(const Spread& s, Counts counts, std::size_t i, int32_t most, int32_t n) {
+    int32_t low = 0, high = most + 1;
+    for (int32_t at = most; low + 1 < high; at = low + (high - low) / 2) {  // all of them first: it is often so
+        counts[i] = at;
+        HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, counts, n)));
+        (plan.devices[i + 1].fits() ? low : high) = at;
+    }
+    return low;
+}
+
 // A token takes the sum over the devices of the bytes there over the rate there, so that a layer which moves to a faster device with
 // room for it always shortens it: of layers of one size no placement is faster than that where nothing is left to move, each device
 // full before a slower one has a layer.
 Result<Counts> fastest_first(const Spread& s, int32_t n) {
     Counts counts(s.rates.size(), 0);
     int32_t left = n;
-    for (std::size_t first = 0, end = 0; first < s.rates.size(); first = end) {
+    for (std::size_t first = 0, end = 0; first < s.rates.size() && left > 0; first = end) {
         while (end < s.rates.size() && s.rates[end] == s.rates[first]) ++end;
-        const auto with = [&](int32_t here) {  // so many on the devices of this rate, in proportion to their free bytes
-            Counts all = counts;
-            const Counts more = in_proportion(Shares(s.by_bytes.begin() + first, s.by_bytes.begin() + end), here);
-            std::copy(more.begin(), more.end(), all.begin() + first);
-            return all;
+        Shares room(s.by_bytes.begin() + static_cast<std::ptrdiff_t>(first), s.by_bytes.begin() + static_cast<std::ptrdiff_t>(end));
+        const auto give = [&](int32_t here) {
+            const Counts more = in_proportion(room, here);
+            std::copy(more.begin(), more.end(), counts.begin() + static_cast<std::ptrdiff_t>(first));
         };
-        const auto fits = [&](int32_t here) -> Result<bool> {
-            HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, with(here), n)));
-            return std::all_of(plan.devices.begin() + first + 1, plan.devices.begin() + end + 1, [](const DevicePlan& d) { return d.fits(); });
-        };
-        int32_t low = 0, high = left + 1;
-        if (end == s.rates.size()) low = left;  // also where it does not fit: there is nobody else
-        for (int32_t middle = left; low + 1 < high; middle = low + (high - low) / 2) {  // all of them first: it is often so
-            HEARTH_TRY(const bool good, fits(middle));
-            (good ? low : high) = middle;
+        give(left);  // in proportion to free bytes, where that fits
+        HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, counts, n)));
+        const auto begin = plan.devices.begin() + 1;
+        if (end == s.rates.size() || std::all_of(begin + static_cast<std::ptrdiff_t>(first), begin + static_cast<std::ptrdiff_t>(end),
+                                                 [](const DevicePlan& d) { return d.fits(); }))
+            return counts;  // or there is nobody else
+        give(0);
+        for (std::size_t i = first; i < end; ++i) {
+            HEARTH_TRY(const int32_t most, room_on(s, counts, i, left, n));
+            room[i - first] = most;
         }
-        counts = with(low);
-        left -= low;
+        const auto all = static_cast<int32_t>(std::accumulate(room.begin(), room.end(), 0.0));
+        if (all > 0) give(std::min(left, all));  // nobody gets more than there is room for
+        left -= std::min(left, all);
     }
     return counts;
 }
@@ -117,7 +129,7 @@ Result<Counts> fastest_first(const Spread& s, int32_t n) {
 // Ranks work at the same time and the slowest is waited for, so parts are in proportion to the rates, as far as budgets allow: a rank
 // that is full keeps what it can hold, and the others take the rest in the same proportion.
 Result<Shares> rank_shares(const Spread& s, int32_t n) {
-    constexpr int kRounds = 64;        // what does not depend on the share is small: the shares that fit are found in a few
+    constexpr int kRounds = 16;
     constexpr double kMargin = 0.995;  // parts are rounded to whole blocks and heads
     Shares shares = s.rates, open = s.rates;
     for (int round = 0; round < kRounds; ++round) {
@@ -127,7 +139,8 @@ Result<Shares> rank_shares(const Spread& s, int32_t n) {
             const DevicePlan& rank = plan.devices[i + 1];
             if (rank.fits()) continue;
             const double usable = static_cast<double>(rank.available_bytes - std::min(rank.available_bytes, rank.reserve_bytes));
-            const double less = shares[i] * std::min(1.0, usable / static_cast<double>(rank.total())) * kMargin;
+            const double fixed = static_cast<double>(rank.scratch_bytes), total = static_cast<double>(rank.total());
+            const double less = shares[i] * std::clamp((usable - fixed) / std::max(1.0, total - fixed), 0.0, 1.0) * kMargin;
             freed += shares[i] - less;
             shares[i] = less;
             open[i] = 0;

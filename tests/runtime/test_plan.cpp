@@ -123,6 +123,18 @@ TEST_CASE("layers that do not fit are refused with what would, and auto takes th
     CHECK(try_load(other, file, fmt::format("{},layers={}", device, taken->n_layer), small_context()));
 }
 
+TEST_CASE("a device with less free than the reserve is left empty, and keeps nobody from loading") {
+    const std::string file = tiny_llama(12).file(seed());
+    const auto model = try_load(make_runtime(), file, "sim:2x4MiB;free=:32KiB,layers=auto,reserve=64KiB", small_context());
+    INFO(error_record().message);
+    REQUIRE(model);
+    const auto plan = placement_report(**model);
+    REQUIRE(plan);
+    CHECK(plan->n_layer == 13);
+    for (const DevicePlan& device : plan->devices)
+        if (device.spec == "sim:1") CHECK(device.n_layer == 0);
+}
+
 TEST_CASE("two models on one device share its memory, and a released one gives it back") {
     const std::string file = tiny_llama(12).file(seed());
     const auto runtime = make_runtime();
