@@ -29,9 +29,10 @@ Result<std::vector<Device*>> devices_of(Runtime& runtime, const DeviceSpec& spec
 // short it is with those that it has the best chance: it has no say in the search.
 Result<int32_t> most_layers(const Model& model, const DeviceSpec& spec, const std::vector<Device*>& devices,
                             const ContextOptions& options, bool* host_fits) {
-    int32_t low = -1, high = model.hparams().n_layer + 2;
+    const int32_t all = model.hparams().n_layer + 1;
+    int32_t low = -1, high = all + 1;
     while (low + 1 < high) {
-        const int32_t at = low < 0 ? 0 : low + (high - low) / 2;
+        const int32_t at = low < 0 ? 0 : low == 0 && high > all ? all : low + (high - low) / 2;  // none, all, then between
         HEARTH_TRY(const Placement placement, spread(model, spec, devices, options, at));
         HEARTH_TRY(const std::vector<WeightPart> parts, model.measure(placement));
         HEARTH_TRY(const PlanReport plan, sum_plan(model, placement, parts, options));
