@@ -149,9 +149,10 @@ int32_t upload_weight(hearth_device*, const hearth_weight* w, const hearth_layou
                       int64_t n_row, const void* rows, hearth_fault* fault) {
     return guarded(fault, [&] {
         if (w->uses == HEARTH_USE_VECTOR) {
-            std::vector<double> values(static_cast<size_t>(n_element(*w)));
+            const int64_t width = row_width(*w);
+            std::vector<double> values(static_cast<size_t>(n_row * width));
             decode_row(w->format, rows, values.size(), values.data());
-            std::transform(values.begin(), values.end(), reinterpret_cast<float*>(address(to)),
+            std::transform(values.begin(), values.end(), reinterpret_cast<float*>(address(to)) + row_begin * width,
                            [](double v) { return static_cast<float>(v); });
             return 0;
         }
