@@ -141,6 +141,7 @@ Result<std::vector<DeviceRef>> Runtime::accelerators() {
     std::vector<DeviceRef> found;
     for (const hearth_backend* backend : usable) {
         const Result<int32_t> n = count_devices(*backend, host_);
+        if (n.code() == Code::oom_host) return n.failure();  // or auto would mean the CPU
         for (int32_t i = 0; n && i < *n; ++i) found.push_back({backend->name, i, ""});
     }
     return found;
