@@ -34,8 +34,7 @@ Result<int32_t> most_layers(const Model& model, const DeviceSpec& spec, const st
     while (low + 1 < high) {
         const int32_t at = low < 0 ? 0 : low == 0 && high > all ? all : low + (high - low) / 2;  // none, all, then between
         HEARTH_TRY(const Placement placement, spread(model, spec, devices, options, at));
-        HEARTH_TRY(const std::vector<WeightPart> parts, model.measure(placement));
-        HEARTH_TRY(const PlanReport plan, sum_plan(model, placement, parts, options));
+        HEARTH_TRY(const PlanReport plan, plan_of(model, placement, options));
         const bool good = at == 0 || std::all_of(plan.devices.begin() + 1, plan.devices.end(), [](const DevicePlan& d) { return d.fits(); });
         if (good) *host_fits = plan.devices[0].fits();
         (good ? low : high) = at;
@@ -102,6 +101,11 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
     const auto& of = placement.device_of_layer;
     plan.n_layer = static_cast<int32_t>(std::count_if(of.begin() + 1, of.end(), [](int32_t device) { return device != 0; }));
     return plan;
+}
+
+Result<PlanReport> plan_of(const Model& model, const Placement& placement, const ContextOptions& options) {
+    HEARTH_TRY(const std::vector<WeightPart> parts, model.measure(placement));
+    return sum_plan(model, placement, parts, options);
 }
 
 Result<int32_t> largest_layers(const Model& model, const DeviceSpec& spec, const ContextOptions& options) {

@@ -25,6 +25,9 @@ Result<Placement> spread(const Model& model, const DeviceSpec& spec, const std::
 Result<PlanReport> sum_plan(const Model& model, const Placement& placement, const std::vector<WeightPart>& parts,
                             const ContextOptions& options);
 
+// The same of a placement that nobody has measured yet.
+Result<PlanReport> plan_of(const Model& model, const Placement& placement, const ContextOptions& options);
+
 // The most layers on the devices of the spec that fit, at most the model's and one for the output.
 Result<int32_t> largest_layers(const Model& model, const DeviceSpec& spec, const ContextOptions& options);
 

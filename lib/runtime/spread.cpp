@@ -23,14 +23,10 @@ bool is_tensor(const Spread& s) { return s.spec.split == SplitMode::tensor && s.
 // Reads rates and budgets, and puts the fastest device first where they differ: what a device gets then never depends on what the
 // slower ones behind it get.
 Status look(Spread* s) {
-    const auto rate_of = [](Device* device) -> Result<double> {
-        HEARTH_TRY(const hearth_backend_device info, device->describe());
-        return static_cast<double>(info.bytes_per_second);
-    };
     std::vector<std::pair<double, Device*>> all;
     for (std::size_t d = 1; d < s->devices.size(); ++d) {
-        HEARTH_TRY(const double rate, rate_of(s->devices[d]));
-        all.push_back({rate, s->devices[d]});
+        HEARTH_TRY(const hearth_backend_device info, s->devices[d]->describe());
+        all.push_back({static_cast<double>(info.bytes_per_second), s->devices[d]});
     }
     const auto faster = [](const auto& a, const auto& b) { return a.first > b.first; };
     const auto [most, least] = std::minmax_element(all.begin(), all.end(), faster);
@@ -79,17 +75,12 @@ Placement on_ranks(const Spread& s, const Shares& shares, int32_t n) {
     return placement;
 }
 
-Result<PlanReport> plan_of(const Spread& s, const Placement& placement) {
-    HEARTH_TRY(const std::vector<WeightPart> parts, s.model.measure(placement));
-    return sum_plan(s.model, placement, parts, s.options);
-}
-
 // The most layers, up to `most`, that device i has room for beside what the counts say of the others.
 Result<int32_t> room_on(const Spread& s, Counts counts, std::size_t i, int32_t most, int32_t n) {
     int32_t low = 0, high = most + 1;
     for (int32_t at = most; low + 1 < high; at = low + (high - low) / 2) {  // all of them first: it is often so
         counts[i] = at;
-        HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, counts, n)));
+        HEARTH_TRY(const PlanReport plan, plan_of(s.model, on_devices(s, counts, n), s.options));
         (plan.devices[i + 1].fits() ? low : high) = at;
     }
     return low;
@@ -109,7 +100,7 @@ Result<Counts> fastest_first(const Spread& s, int32_t n) {
             std::copy(more.begin(), more.end(), counts.begin() + static_cast<std::ptrdiff_t>(first));
         };
         give(left);  // in proportion to free bytes, where that fits
-        HEARTH_TRY(const PlanReport plan, plan_of(s, on_devices(s, counts, n)));
+        HEARTH_TRY(const PlanReport plan, plan_of(s.model, on_devices(s, counts, n), s.options));
         const auto begin = plan.devices.begin() + 1;
         if (end == s.rates.size() || std::all_of(begin + static_cast<std::ptrdiff_t>(first), begin + static_cast<std::ptrdiff_t>(end),
                                                  [](const DevicePlan& d) { return d.fits(); }))
@@ -133,12 +124,12 @@ Result<Shares> rank_shares(const Spread& s, int32_t n) {
     constexpr double kMargin = 0.995;  // parts are rounded to whole blocks and heads
     Shares shares = s.rates, open = s.rates;
     for (int round = 0; round < kRounds; ++round) {
-        HEARTH_TRY(const PlanReport plan, plan_of(s, on_ranks(s, shares, n)));
+        HEARTH_TRY(const PlanReport plan, plan_of(s.model, on_ranks(s, shares, n), s.options));
         double freed = 0;
         for (std::size_t i = 0; i < shares.size(); ++i) {
             const DevicePlan& rank = plan.devices[i + 1];
             if (rank.fits()) continue;
-            const double usable = static_cast<double>(rank.available_bytes - std::min(rank.available_bytes, rank.reserve_bytes));
+            const double usable = static_cast<double>(Budget{rank.available_bytes, rank.reserve_bytes}.usable());
             const double fixed = static_cast<double>(rank.scratch_bytes), total = static_cast<double>(rank.total());
             const double less = shares[i] * std::clamp((usable - fixed) / std::max(1.0, total - fixed), 0.0, 1.0) * kMargin;
             freed += shares[i] - less;
