@@ -201,10 +201,7 @@ Status Context::add_up(const Collective& collective, const hearth_run_args& args
     }
     if (first.code >= 0) return {};
     const Failure failure = fail(static_cast<Code>(first.code), "{}", first.message);
-    error_record().subcode = first.subcode;
-    error_record().bytes_wanted = first.bytes_wanted;
-    error_record().bytes_free = first.bytes_free;
-    device(first_device).name_in_error();
+    device(first_device).name_in_error(first);
     return failure;
 }
 
@@ -244,7 +241,7 @@ Status Context::fetch(const Stretch& stretch) {
 // Waits for all that is under way on any device.
 Status Context::settle() {
     Status first;
-    ErrorRecord why;
+    std::optional<ErrorRecord> why;  // of the first failure: a later one writes over the thread's
     for (std::size_t i = 0; i < bucket_->programs.size(); ++i) {
         const Status done = device(bucket_->split.segments()[i].device).wait(bucket_->programs[i]);
         pace_->lap(bucket_->split.segments()[i].device);
@@ -252,7 +249,7 @@ Status Context::settle() {
         first = done;
         why = error_record();
     }
-    if (!first) error_record() = why;
+    if (why) error_record() = *why;
     return first;
 }
 

@@ -58,11 +58,15 @@ Device::~Device() {
 Status Device::check(int32_t code, const hearth_fault& fault) const {
     if (code >= 0) return {};
     const Failure failure = fail(static_cast<Code>(code), "{}: {}", spec_, fault.message);
+    name_in_error(fault);
+    return failure;
+}
+
+void Device::name_in_error(const hearth_fault& fault) const {
     error_record().subcode = fault.subcode;
     error_record().bytes_wanted = fault.bytes_wanted;
     error_record().bytes_free = fault.bytes_free;
     name_in_error();
-    return failure;
 }
 
 Result<hearth_backend_device> Device::describe() {

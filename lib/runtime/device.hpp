@@ -42,6 +42,7 @@ class Device {
     const char* backend_name() const { return table_.name; }
     const std::string& spec() const { return spec_; }  // as device_name() says it: "cpu", "cuda:0"
     void name_in_error() const { name_device(spec_, index_); }  // the failure of this thread is about this device
+    void name_in_error(const hearth_fault& fault) const;         // and this is what its backend said of it, message and code aside
     Result<hearth_backend_device> describe();
 
     Result<DeviceBuffer> alloc(uint64_t bytes, const char* what);
