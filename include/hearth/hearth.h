@@ -335,7 +335,8 @@ HEARTH_API hearth_status hearth_sequence_range(hearth_context *context, int32_t 
                                                int32_t *last);
 HEARTH_API hearth_status hearth_context_clear(hearth_context *context);
 /* A sequence as bytes, with version and checksum, to be loaded into any context of the same model and cache types. Another model is
- * refused, told by its shape and by the first row of each of its tensors; one that differs in other rows alone is not told. [O] */
+ * refused, told by its shape and by the first row of each of its tensors, which the first of these calls reads from the file; one that
+ * differs in other rows alone is not told. [O] */
 HEARTH_API hearth_status hearth_sequence_save(hearth_context *context, int32_t seq, void *buf, size_t cap, size_t *size);
 HEARTH_API hearth_status hearth_sequence_load(hearth_context *context, int32_t seq, const void *data, size_t size);
 

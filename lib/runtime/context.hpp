@@ -107,7 +107,7 @@ class Context {
     Status check_idle() const;
     Status check_seq(int32_t seq) const;
     Status rotate_keys(int32_t seq, int32_t begin, int32_t end, int32_t delta);
-    uint64_t fingerprint() const;
+    Result<uint64_t> fingerprint() const;
 
     std::shared_ptr<Model> model_;
     ModelUse use_;  // goes before the model

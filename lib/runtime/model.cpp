@@ -197,9 +197,6 @@ Status Model::load_weights(const std::function<bool(const LoadProgress&)>& progr
         for (const uint64_t offset : part.offsets)
             part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
     }
-    if (weight_sample_ == 0) {
-        HEARTH_TRY(weight_sample_, sample_weights(*source_));
-    }
     HEARTH_CHECK(loader.run(parts_, progress));
     undo.model = nullptr;
     loaded_ = true;
@@ -219,6 +216,14 @@ Status Model::load_again(const ContextOptions& context) {
     if (loaded()) return {};
     HEARTH_TRY(const Reservation reservation, runtime_->ledger().reserve([&] { return claims(context); }));
     return load_weights(nullptr);
+}
+
+Result<uint64_t> Model::weight_sample() const {
+    std::lock_guard lock(sample_mutex_);
+    if (!weight_sample_) {
+        HEARTH_TRY(weight_sample_, sample_weights(*source_));
+    }
+    return *weight_sample_;
 }
 
 uint64_t Model::file_bytes() const {

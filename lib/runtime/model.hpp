@@ -73,7 +73,8 @@ class Model {
     bool loaded() const { return loaded_.load(); }
 
     uint64_t weight_bytes() const { return weight_bytes_; }  // on all devices, from tensor_layout
-    uint64_t weight_sample() const { return weight_sample_; }  // a hash of the first row of every tensor, taken at the first load
+    // A hash of the first row of every tensor, as stored: read when first asked for. From any thread.
+    Result<uint64_t> weight_sample() const;
     uint64_t file_bytes() const;                             // of all tensors in the file
     uint64_t n_parameter() const;
     std::string architecture() const;  // what the file says, supported or not
@@ -113,7 +114,9 @@ class Model {
     WeightMap map_;
     std::vector<WeightPart> parts_;
     std::unique_ptr<Rate[]> rates_;  // [n_device]
-    uint64_t weight_bytes_ = 0, weight_sample_ = 0;
+    uint64_t weight_bytes_ = 0;
+    mutable std::mutex sample_mutex_;
+    mutable std::optional<uint64_t> weight_sample_;
     std::mutex load_mutex_;  // of load_again()
     std::atomic<bool> loaded_{false};
 };

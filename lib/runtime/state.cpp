@@ -84,11 +84,11 @@ Failure damaged(const char* what) { return fail(Code::bad_file, "the saved state
 
 }  // namespace
 
-uint64_t Context::fingerprint() const {
+Result<uint64_t> Context::fingerprint() const {
     Checksum sum;
     const Hparams& h = model_->hparams();
     sum.add(h.arch->name.data(), h.arch->name.size());
-    const uint64_t sample = model_->weight_sample();
+    HEARTH_TRY(const uint64_t sample, model_->weight_sample());
     sum.add(&sample, sizeof sample);
     for (int32_t n : {h.n_vocab, h.n_embd, h.n_layer}) sum.add(&n, sizeof n);
     for (const Cache::Group& g : cache_->groups()) sum.add(&g.desc, sizeof g.desc);
@@ -103,11 +103,12 @@ Result<std::vector<std::byte>> Context::save(int32_t seq) {
     HEARTH_CHECK(check_idle());
     HEARTH_CHECK(check_seq(seq));
     const Sequence& s = cache_->sequence(seq);
+    HEARTH_TRY(const uint64_t model, fingerprint());
     Writer w;
     w.bytes(kMagic, sizeof kMagic);
     w.put(kVersion);
     w.put(static_cast<uint32_t>(cache_->groups().size()));
-    w.put(fingerprint());
+    w.put(model);
     w.put(static_cast<uint32_t>(s.n_place()));
     w.bytes(s.pos.data(), 4 * s.pos.size());
     for (Cache::Group& g : cache_->groups()) {
@@ -149,7 +150,8 @@ Status Context::load(int32_t seq, const std::byte* data, std::size_t n) {
     sum.add(data, n - 8);
     if (sum.value() != stored_sum) return damaged("the checksum does not match");
     if (!r.get(&n_group) || !r.get(&model) || !r.get(&n_token)) return damaged("it is cut short");
-    if (model != fingerprint() || n_group != cache_->groups().size())
+    HEARTH_TRY(const uint64_t own, fingerprint());
+    if (model != own || n_group != cache_->groups().size())
         return fail(Code::invalid_argument, "the saved sequence is of another model or other cache types");
     if (n_token > static_cast<uint32_t>(options_.n_ctx))
         return fail(Code::context_full, "the saved sequence has {} tokens, more than n_ctx = {}", n_token, options_.n_ctx);
