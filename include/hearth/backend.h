@@ -140,7 +140,8 @@ typedef struct hearth_graph {
     int32_t n_place;                  /* upper bound of index[t] + 1 */
     int32_t result;                   /* value [n_output, n_vocab] */
     int64_t arena_bytes;
-    int32_t deterministic;            /* 1: what a row becomes may not depend on how many there are in a run */
+    int32_t deterministic;            /* 1: what a row becomes may not depend on how many there are in a run; a backend that
+                                         cannot promise that refuses to compile it, HEARTH_E_PLACEMENT */
 } hearth_graph;
 
 /* ---- a run ---- */

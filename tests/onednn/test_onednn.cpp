@@ -154,6 +154,10 @@ TEST_CASE("the oneDNN backend refuses other operators, formats and uses by name"
     const int32_t out = gaps.output({.group_width = 1});
     gaps.node(HEARTH_OP_LINEAR, {apart}, {out}, {gaps.weight(Format::F32, HEARTH_USE_MATMUL, {1, 4}, {1, 1, 1, 1})}).p.scale.scale = 1;
     CHECK(says(error_of(gaps), "lie apart"));
+
+    OpCase same_bits = linear_with(Format::F32, HEARTH_USE_MATMUL);
+    same_bits.deterministic = true;
+    CHECK(says(error_of(same_bits), "deterministic"));
 }
 
 TEST_CASE("a runtime that is given the oneDNN table lists and opens its device", "[onednn]") {

@@ -1,11 +1,14 @@
 // Device specs that ask for exactness: strict refuses every deviation, deterministic promises bits.
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "plan/sparse_model.hpp"
 #include "runtime/context_support.hpp"
 #include "runtime/quantize.hpp"
+
+extern "C" const hearth_backend* hearth_backend_ref(void);
 
 using namespace hearth;
 using namespace hearth::test;
@@ -120,6 +123,31 @@ TEST_CASE("a deterministic spec refuses a split whose sums depend on it") {
     CHECK(error_record().code == Code::placement);
     CHECK(refused_with("use split=layer"));
     for (const char* spec : {"cpu,deterministic=on", "sim:2x4MiB,deterministic=on", "auto,deterministic=on"}) CHECK(try_load(make_runtime(), file, spec));
+}
+
+// `ref` as a backend that cannot promise deterministic results.
+int32_t compile_any_order(hearth_device* device, const hearth_graph* graph, const hearth_bindings* bindings, hearth_program_bytes* bytes,
+                          hearth_program** program, hearth_fault* fault) {
+    if (!graph->deterministic) return hearth_backend_ref()->compile(device, graph, bindings, bytes, program, fault);
+    *fault = {};
+    std::snprintf(fault->message, sizeof fault->message, "sums in any order");
+    return static_cast<int32_t>(Code::placement);
+}
+
+TEST_CASE("a deterministic spec is refused at the load where a backend cannot promise it") {
+    const std::string file = tiny_llama(2).file(seed());
+    hearth_backend table = *hearth_backend_ref();
+    table.name = "anyorder";
+    table.compile = compile_any_order;
+    RuntimeOptions options;
+    options.n_thread = 1;
+    options.extra_backends = {&table};
+    auto runtime = Runtime::make(options);
+    REQUIRE(runtime);
+    CHECK(try_load(*runtime, file, "anyorder"));
+    CHECK_FALSE(try_load(*runtime, file, "anyorder,deterministic=on"));
+    CHECK(error_record().code == Code::placement);
+    CHECK(refused_with("anyorder:0: sums in any order"));
 }
 
 // A model with matrices of that type; gives its path.

@@ -28,7 +28,7 @@ namespace hearth::onednn {
 
 namespace {
 
-constexpr int32_t kUnsupportedType = -6, kOomHost = -8, kInternal = -21;  // as in hearth.h
+constexpr int32_t kUnsupportedType = -6, kOomHost = -8, kPlacement = -11, kInternal = -21;  // as in hearth.h
 constexpr size_t kAlign = 64;
 
 int32_t fault_with(hearth_fault* fault, int32_t code, const std::string& sentence, uint64_t bytes = 0) {
@@ -169,6 +169,8 @@ int32_t compile(hearth_device* device, const hearth_graph* graph, const hearth_b
                 hearth_program** program, hearth_fault* fault) {
     return guarded(fault, [&] {
         if (const std::string why = refusal(*graph); !why.empty()) return fault_with(fault, kUnsupportedType, why);
+        if (graph->deterministic)
+            return fault_with(fault, kPlacement, "deterministic: in oneDNN what a row becomes may depend on the rows beside it");
         const ThreadScope scope(device->omp, device->host->n_thread);
         Bound bound;
         if (b) {
