@@ -6,20 +6,13 @@
 #include <cstring>
 
 #include "fault/counting_memory.hpp"
+#include "fault/zeroed.hpp"
 #include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace hearth::test;
 
 namespace {
-
-template <class T>
-T zeroed() {
-    T value;
-    std::memset(static_cast<void*>(&value), 0, sizeof value);
-    value.struct_size = sizeof value;
-    return value;
-}
 
 // Sends file descriptors 1 and 2 into a file while it lives; says how much was written there.
 class Silence {

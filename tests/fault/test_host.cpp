@@ -8,20 +8,13 @@
 #include <thread>
 
 #include "fault/counting_memory.hpp"
+#include "fault/zeroed.hpp"
 #include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace hearth::test;
 
 namespace {
-
-template <class T>
-T zeroed() {
-    T value;
-    std::memset(static_cast<void*>(&value), 0, sizeof value);
-    value.struct_size = sizeof value;
-    return value;
-}
 
 // What one run from runtime to release came to; holds no memory, so that it can be filled while memory is counted.
 struct Story {

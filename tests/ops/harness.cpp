@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "base/thread_pool.hpp"
 #include "support/catch.hpp"
@@ -325,16 +326,15 @@ Outcome run(const hearth_backend& backend, const OpCase& test, const RunStyle& s
 }
 
 Outcome Candidate::run(const OpCase& test, const RunStyle& style) const {
-    if (!level.empty()) setenv("HEARTH_CPU_LEVEL", level.c_str(), 1);
-    Outcome out = test::run(*backend, test, style);
-    if (!level.empty()) unsetenv("HEARTH_CPU_LEVEL");
-    return out;
+    std::optional<ScopedVariable> forced;
+    if (!level.empty()) forced.emplace("HEARTH_CPU_LEVEL", level);
+    return test::run(*backend, test, style);
 }
 
 std::vector<Candidate> cpu_levels() {
     std::vector<Candidate> found;
     for (const char* level : {"v2", "v3", "v4", "v4-amx", "generic", "generic-tiles"}) {
-        setenv("HEARTH_CPU_LEVEL", level, 1);
+        const ScopedVariable forced("HEARTH_CPU_LEVEL", level);
         Host host(1);
         hearth_device* device = nullptr;
         hearth_fault fault{};
@@ -348,7 +348,6 @@ std::vector<Candidate> cpu_levels() {
         } else {
             CHECK(std::string(fault.message).find(level) != std::string::npos);
         }
-        unsetenv("HEARTH_CPU_LEVEL");
     }
     REQUIRE(!found.empty());
     found.push_back({"sim", hearth_backend_sim(), found.front().level});

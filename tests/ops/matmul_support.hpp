@@ -3,8 +3,10 @@
 
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 
 #include "ops/harness.hpp"
+#include "support/catch.hpp"
 
 namespace hearth::test {
 
@@ -108,6 +110,38 @@ inline LinearData linear_data(const FormatInfo& info, int64_t n_matrix, const Sh
     d.decoded.resize(n);
     decode(info.format, d.bytes.data(), d.decoded.data(), n);
     return d;
+}
+
+
+// A LINEAR of n of the rows, from row `first`, or of all; its output is value 1.
+inline OpCase linear(const FormatInfo& info, const LinearData& d, const Shape& s, int32_t first, int32_t n, bool deterministic = false) {
+    OpCase c(n);
+    c.deterministic = deterministic;
+    const std::vector<float> x(d.x.begin() + first * s.n_in, d.x.begin() + (first + n) * s.n_in);
+    const int32_t in = c.input({.group_width = static_cast<int32_t>(s.n_in)}, x);
+    const int32_t out = c.output({.group_width = static_cast<int32_t>(s.n_out)});
+    const int32_t w = c.weight_bytes(static_cast<int32_t>(info.format), HEARTH_USE_MATMUL, {s.n_out, s.n_in}, d.bytes);
+    c.node(HEARTH_OP_LINEAR, {in}, {out}, {w}).p.scale.scale = 1;
+    return c;
+}
+inline OpCase linear(const FormatInfo& info, const LinearData& d, const Shape& s) { return linear(info, d, s, 0, s.n_token); }
+
+inline std::string described(const Candidate& candidate, const FormatInfo& info, const Shape& s) {
+    return candidate.name + " " + std::string(info.name) + " " + std::to_string(s.n_out) + "x" + std::to_string(s.n_in) + " tokens " +
+           std::to_string(s.n_token);
+}
+
+// Runs of some rows, of any number and anywhere, give the bits that a run of all gives.
+inline void check_rows_alone(const Candidate& candidate, const FormatInfo& info, const LinearData& d, const Shape& s, bool deterministic,
+                             std::initializer_list<int32_t> counts, Random& random) {
+    const std::vector<float> all = candidate.run(linear(info, d, s, 0, s.n_token, deterministic), {.n_thread = 3}).value.at(1);
+    for (const int32_t n : counts) {
+        const auto first = static_cast<int32_t>(random.below(static_cast<uint64_t>(s.n_token - n)));
+        const std::vector<float> some = candidate.run(linear(info, d, s, first, n, deterministic), {.n_thread = 2}).value.at(1);
+        const std::vector<float> part(all.begin() + first * s.n_out, all.begin() + (first + n) * s.n_out);
+        INFO(candidate.name << " " << info.name << " rows " << n << " seed " << seed());
+        CHECK(some == part);
+    }
 }
 
 }  // namespace hearth::test

@@ -24,19 +24,14 @@ TEST_CASE("LINEAR gives the sums of decoded weights times the rows its kernel se
     for (const FormatInfo& info : kFormats)
         for (const Shape& s : shapes_of(info)) {
             const LinearData d = linear_data(info, 1, s, random);
-            OpCase c(s.n_token);
-            const int32_t x = c.input({.group_width = static_cast<int32_t>(s.n_in)}, d.x);
-            const int32_t y = c.output({.group_width = static_cast<int32_t>(s.n_out)});
-            const int32_t w = c.weight_bytes(static_cast<int32_t>(info.format), HEARTH_USE_MATMUL, {s.n_out, s.n_in}, d.bytes);
-            c.node(HEARTH_OP_LINEAR, {x}, {y}, {w}).p.scale.scale = 1;
+            const OpCase c = linear(info, d, s);
             for (const Candidate& candidate : all_backends()) {
                 const Outcome out = candidate.run(c);
-                const std::string what = candidate.name + " " + std::string(info.name) + " " + std::to_string(s.n_out) + "x" +
-                                         std::to_string(s.n_in) + " tokens " + std::to_string(s.n_token);
+                const std::string what = described(candidate, info, s);
                 INFO(what << " seed " << seed());
                 REQUIRE(out.error == "");
                 const Expected e = dot_all(info, d.decoded, d.x, s, sees(candidate, info, s.n_token));
-                check_close(what, out.value.at(y), e.value, e.bound);
+                check_close(what, out.value.at(1), e.value, e.bound);
             }
         }
 }
@@ -46,26 +41,7 @@ TEST_CASE("a LINEAR row of a deterministic graph does not depend on how many row
     for (const FormatInfo& info : kFormats) {
         const Shape s{200, info.block_elements == 1 ? 300 : 2 * info.block_elements, 150};
         const LinearData d = linear_data(info, 1, s, random);
-        const auto make = [&](int32_t first, int32_t n) {
-            OpCase c(n);
-            c.deterministic = true;
-            const std::vector<float> x(d.x.begin() + first * s.n_in, d.x.begin() + (first + n) * s.n_in);
-            const int32_t in = c.input({.group_width = static_cast<int32_t>(s.n_in)}, x);
-            const int32_t out = c.output({.group_width = static_cast<int32_t>(s.n_out)});
-            const int32_t w = c.weight_bytes(static_cast<int32_t>(info.format), HEARTH_USE_MATMUL, {s.n_out, s.n_in}, d.bytes);
-            c.node(HEARTH_OP_LINEAR, {in}, {out}, {w}).p.scale.scale = 1;
-            return c;
-        };
-        for (const Candidate& candidate : cpu_levels()) {
-            const std::vector<float> all = candidate.run(make(0, s.n_token), {.n_thread = 3}).value.at(1);
-            for (const int32_t n : {1, 2, 5}) {
-                const auto first = static_cast<int32_t>(random.below(static_cast<uint64_t>(s.n_token - n)));
-                const std::vector<float> some = candidate.run(make(first, n), {.n_thread = 2}).value.at(1);
-                const std::vector<float> part(all.begin() + first * s.n_out, all.begin() + (first + n) * s.n_out);
-                INFO(candidate.name << " " << info.name << " rows " << n << " seed " << seed());
-                CHECK(some == part);
-            }
-        }
+        for (const Candidate& candidate : cpu_levels()) check_rows_alone(candidate, info, d, s, true, {1, 2, 5}, random);
     }
 }
 

@@ -15,17 +15,6 @@ std::vector<Candidate> tile_levels() {
     return found;
 }
 
-OpCase linear(const FormatInfo& info, const LinearData& d, const Shape& s, int32_t first, int32_t n, bool deterministic) {
-    OpCase c(n);
-    c.deterministic = deterministic;
-    const std::vector<float> x(d.x.begin() + first * s.n_in, d.x.begin() + (first + n) * s.n_in);
-    const int32_t in = c.input({.group_width = static_cast<int32_t>(s.n_in)}, x);
-    const int32_t out = c.output({.group_width = static_cast<int32_t>(s.n_out)});
-    const int32_t w = c.weight_bytes(static_cast<int32_t>(info.format), HEARTH_USE_MATMUL, {s.n_out, s.n_in}, d.bytes);
-    c.node(HEARTH_OP_LINEAR, {in}, {out}, {w}).p.scale.scale = 1;
-    return c;
-}
-
 // Some of every edge: of panels and their pairs, of tiles of tokens and their pairs, of pieces and slabs of inputs.
 std::vector<Shape> ragged(const FormatInfo& info) {
     if (info.block_elements == 256) return {{1, 256, 16}, {47, 512, 17}, {130, 256, 33}, {33, 1280, 49}, {160, 512, 64}, {16, 256, 531}};
@@ -41,11 +30,10 @@ TEST_CASE("tiles give the sums of weights and rows in bf16, for every format and
     for (const FormatInfo& info : kFormats)
         for (const Shape& s : ragged(info)) {
             const LinearData d = linear_data(info, 1, s, random);
-            const OpCase c = linear(info, d, s, 0, s.n_token, false);
+            const OpCase c = linear(info, d, s);
             for (const Candidate& candidate : levels) {
                 const Outcome out = candidate.run(c, {.n_thread = 2, .stop_everywhere = s.n_token == 65});
-                const std::string what = candidate.name + " " + std::string(info.name) + " " + std::to_string(s.n_out) + "x" +
-                                         std::to_string(s.n_in) + " tokens " + std::to_string(s.n_token);
+                const std::string what = described(candidate, info, s);
                 INFO(what << " seed " << seed());
                 REQUIRE(out.error == "");
                 const Expected e = dot_all(info, d.decoded, d.x, s, sees(candidate, info, s.n_token));
@@ -62,7 +50,7 @@ TEST_CASE("tiles take every number of tokens from one to two pairs of tiles and 
     for (const Candidate& candidate : tile_levels())
         for (int32_t n = 1; n <= s.n_token; ++n) {
             INFO(candidate.name << " tokens " << n << " seed " << seed());
-            const Outcome out = candidate.run(linear(info, d, s, 0, n, false));
+            const Outcome out = candidate.run(linear(info, d, s, 0, n));
             REQUIRE(out.error == "");
             const Expected e = dot_all(info, d.decoded, d.x, {s.n_out, s.n_in, n}, sees(candidate, info, n));
             check_close(candidate.name, out.value.at(1), e.value, e.bound);
@@ -75,16 +63,7 @@ TEST_CASE("a row on tiles does not depend on how many rows are computed with it,
         const FormatInfo& info = *find_format(static_cast<int32_t>(format));
         const Shape s{70, 512, 150};
         const LinearData d = linear_data(info, 1, s, random);
-        for (const Candidate& candidate : tile_levels()) {
-            const std::vector<float> all = candidate.run(linear(info, d, s, 0, s.n_token, false), {.n_thread = 3}).value.at(1);
-            for (const int32_t n : {16, 17, 40}) {
-                const auto first = static_cast<int32_t>(random.below(static_cast<uint64_t>(s.n_token - n)));
-                const std::vector<float> some = candidate.run(linear(info, d, s, first, n, false), {.n_thread = 2}).value.at(1);
-                const std::vector<float> part(all.begin() + first * s.n_out, all.begin() + (first + n) * s.n_out);
-                INFO(candidate.name << " " << info.name << " rows " << n << " seed " << seed());
-                CHECK(some == part);
-            }
-        }
+        for (const Candidate& candidate : tile_levels()) check_rows_alone(candidate, info, d, s, false, {16, 17, 40}, random);
     }
 }
 
@@ -97,9 +76,9 @@ TEST_CASE("a deterministic graph gives at a level with tiles what the level with
         for (const Candidate& plain : cpu_levels()) {
             if (plain.name == "sim" || plain.has_tiles() || tiles.level.rfind(plain.level + "-", 0) != 0) continue;
             INFO(tiles.name << " and " << plain.name << " seed " << seed());
-            const std::vector<float> want = plain.run(linear(info, d, s, 0, s.n_token, false)).value.at(1);
+            const std::vector<float> want = plain.run(linear(info, d, s)).value.at(1);
             CHECK(tiles.run(linear(info, d, s, 0, s.n_token, true)).value.at(1) == want);
-            CHECK(tiles.run(linear(info, d, s, 0, s.n_token, false)).value.at(1) != want);
+            CHECK(tiles.run(linear(info, d, s)).value.at(1) != want);
         }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,20 +40,65 @@ struct Loaded {
     }
 };
 
-inline Loaded load_model(const TinyModel& tiny, const std::string& device, uint64_t seed_value = seed(), int n_thread = 2) {
-    Loaded loaded;
-    loaded.file = tiny.file(seed_value);
-    RuntimeOptions runtime_options;
-    runtime_options.n_thread = n_thread;
-    auto runtime = Runtime::make(runtime_options);
+inline std::shared_ptr<Runtime> make_runtime(int32_t n_thread = 2) {
+    RuntimeOptions options;
+    options.n_thread = n_thread;
+    auto runtime = Runtime::make(options);
     REQUIRE(runtime);
-    loaded.runtime = *runtime;
+    return *runtime;
+}
+
+// A context of a few places, float32.
+inline ContextOptions small_context(int32_t n_ctx = 64, int32_t n_batch = 32) {
+    ContextOptions options;
+    options.n_ctx = n_ctx;
+    options.n_batch = n_batch;
+    options.k_type = options.v_type = HEARTH_FORMAT_F32;
+    return options;
+}
+
+// A model of the file's bytes, which must outlive it: opened, its weights not read.
+inline Result<std::shared_ptr<Model>> try_open(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec,
+                                               const std::optional<ContextOptions>& context = {}) {
+    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
+    ModelOptions options;
+    options.device = spec;
+    options.context = context;
+    return Model::open(runtime, std::move(source), options);
+}
+
+inline Result<std::shared_ptr<Model>> try_load(const std::shared_ptr<Runtime>& runtime, std::unique_ptr<TensorSource> source,
+                                               const std::string& spec, const std::optional<ContextOptions>& context = {}) {
+    ModelOptions options;
+    options.device = spec;
+    options.context = context;
+    return Model::load(runtime, std::move(source), options);
+}
+inline Result<std::shared_ptr<Model>> try_load(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec,
+                                               const std::optional<ContextOptions>& context = {}) {
+    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
+    return try_load(runtime, std::move(source), spec, context);
+}
+
+inline Loaded load_model(const TinyModel& tiny, const std::string& device, uint64_t seed_value = seed(), int n_thread = 2) {
+    Loaded loaded{tiny.file(seed_value), make_runtime(n_thread), nullptr};
     auto source = open_model_memory(loaded.file.data(), loaded.file.size());
     INFO(error_record().message);
     REQUIRE(source);
-    ModelOptions options;
-    options.device = device;
-    auto model = Model::load(loaded.runtime, std::move(*source), options);
+    auto model = try_load(loaded.runtime, std::move(*source), device);
+    INFO(error_record().message);
+    REQUIRE(model);
+    loaded.model = *model;
+    return loaded;
+}
+
+// The model that ships with the project: heads of 64.
+inline Loaded load_demo(const std::string& device) {
+    Loaded loaded{{}, make_runtime(), nullptr};
+    auto source = open_model_path(source_path("examples/models/hearth-demo.gguf"), FileMode::pread);
+    INFO(error_record().message);
+    REQUIRE(source);
+    auto model = try_load(loaded.runtime, std::move(*source), device);
     INFO(error_record().message);
     REQUIRE(model);
     loaded.model = *model;
@@ -69,7 +115,7 @@ inline Ids random_tokens(std::size_t n, uint64_t salt) {
 inline Logits row(const Context& context, int32_t output) {
     const float* p = context.logits(output);
     REQUIRE(p);
-    return {p, p + TinyModel::kVocab};
+    return {p, p + context.model().hparams().n_vocab};
 }
 
 // Decodes tokens of one sequence in pieces of its n_batch; the logits of the last one.
@@ -89,6 +135,23 @@ inline Logits decode(Context& context, const Ids& tokens, int32_t seq = 0, const
         REQUIRE(*outcome == Outcome::done);
     }
     return row(context, context.n_output() - 1);
+}
+
+// All that touches cached rows: a prompt in pieces, a fork, a cut in the middle and a shift where they are possible, a saved state.
+inline Logits work_out(const Loaded& loaded, std::vector<std::byte>* saved = nullptr) {
+    const auto context = loaded.context(256, 2, 48);
+    Logits all = decode(*context, random_tokens(70, 1));
+    const auto add = [&](const Logits& row) { all.insert(all.end(), row.begin(), row.end()); };
+    REQUIRE(context->copy(0, 1, 0, -1));
+    add(decode(*context, random_tokens(5, 2), 1));
+    add(decode(*context, random_tokens(1, 3)));
+    if (context->remove(0, 20, 31) && context->shift(0, 31, -1, -11)) add(decode(*context, random_tokens(1, 4)));
+    const auto state = context->save(1);
+    REQUIRE(state);
+    if (saved) *saved = *state;
+    REQUIRE(context->load(0, state->data(), state->size()));
+    add(decode(*context, random_tokens(2, 5)));
+    return all;
 }
 
 // Runs in float32 that sum in another order differ by one rounding per addition on the longest way to a logit: two layers of

@@ -9,26 +9,6 @@ using namespace hearth::test;
 
 namespace {
 
-// The model that ships with the project: heads of 64, so that blocks fit.
-Loaded load_demo(const std::string& device) {
-    Loaded loaded;
-    RuntimeOptions options;
-    options.n_thread = 2;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    loaded.runtime = *runtime;
-    auto source = open_model_path(HEARTH_TEST_SOURCE "/examples/models/hearth-demo.gguf", FileMode::pread);
-    INFO(error_record().message);
-    REQUIRE(source);
-    ModelOptions model_options;
-    model_options.device = device;
-    auto model = Model::load(loaded.runtime, std::move(*source), model_options);
-    INFO(error_record().message);
-    REQUIRE(model);
-    loaded.model = *model;
-    return loaded;
-}
-
 struct Types {
     int32_t k, v;
 };
@@ -44,20 +24,6 @@ std::unique_ptr<Context> make_context(const Loaded& loaded, Types types, int32_t
     INFO(error_record().message);
     REQUIRE(context);
     return std::move(*context);
-}
-
-Logits go_on(Context& context, const Ids& tokens, int32_t seq = 0) {
-    for (std::size_t begin = 0; begin < tokens.size(); begin += static_cast<std::size_t>(context.options().n_batch)) {
-        const std::size_t n = std::min(static_cast<std::size_t>(context.options().n_batch), tokens.size() - begin);
-        const Ids seqs(n, seq);
-        Batch batch;
-        batch.n_token = static_cast<int32_t>(n);
-        batch.token = tokens.data() + begin;
-        batch.seq = seqs.data();
-        REQUIRE(context.decode(batch));
-    }
-    const float* p = context.logits(context.n_output() - 1);
-    return {p, p + context.model().hparams().n_vocab};
 }
 
 double error_between(const Logits& got, const Logits& want) {
@@ -81,18 +47,18 @@ TEST_CASE("sequences are the same in caches of any two types: in pieces, forked,
     const Loaded cpu = load_demo("cpu,deterministic=on"), layers = load_demo("sim:2x16MiB,deterministic=on"), ranks = load_demo("sim:2x16MiB,split=tensor");
     const Ids prompt = random_tokens(70, 1), more = random_tokens(3, 2);
     const auto whole = make_context(cpu, types), pieces = make_context(cpu, types, 7), split = make_context(layers, types);
-    const Logits want = go_on(*whole, prompt);
-    CHECK(go_on(*pieces, prompt) == want);
-    CHECK(go_on(*split, prompt) == want);
+    const Logits want = decode(*whole, prompt);
+    CHECK(decode(*pieces, prompt) == want);
+    CHECK(decode(*split, prompt) == want);
     REQUIRE(whole->copy(0, 1, 0, -1));
     const auto saved = whole->save(0);
     REQUIRE(saved);
-    const Logits next = go_on(*whole, more);
-    CHECK(go_on(*whole, more, 1) == next);
+    const Logits next = decode(*whole, more);
+    CHECK(decode(*whole, more, 1) == next);
     for (const Loaded* loaded : {&cpu, &layers}) {
         const auto fresh = make_context(*loaded, types);
         REQUIRE(fresh->load(1, saved->data(), saved->size()));
-        CHECK(go_on(*fresh, more, 1) == next);
+        CHECK(decode(*fresh, more, 1) == next);
     }
     // Spread over ranks a code may tip over where a sum is rounded otherwise; what is loaded and saved again is the same bytes.
     const auto spread = make_context(ranks, types);
@@ -100,17 +66,17 @@ TEST_CASE("sequences are the same in caches of any two types: in pieces, forked,
     const auto again = spread->save(0);
     REQUIRE(again);
     CHECK(*again == *saved);
-    CHECK(error_between(go_on(*spread, more), next) < 1e-2);
+    CHECK(error_between(decode(*spread, more), next) < 1e-2);
 }
 
 TEST_CASE("what is shifted in a cache of codes keeps its meaning") {
     const Loaded cpu = load_demo("cpu");
     const auto shifted = [&](Types types) {
         const auto context = make_context(cpu, types);
-        go_on(*context, random_tokens(70, 1));
+        decode(*context, random_tokens(70, 1));
         REQUIRE(context->remove(0, 20, 31));
         REQUIRE(context->shift(0, 31, -1, -11));
-        return go_on(*context, random_tokens(2, 3));
+        return decode(*context, random_tokens(2, 3));
     };
     const Logits want = shifted(kF32);
     // A wrong turn makes other logits: an error of about 1. Codes and halves of 8 bits, rounded twice, with int8 activations: 1e-3.
@@ -122,14 +88,14 @@ TEST_CASE("types err a little and take the bytes that they say") {
     const Loaded sim = load_demo("sim:16MiB");
     const Hparams& h = sim.model->hparams();
     const Ids prompt = random_tokens(120, 4);
-    const Logits want = go_on(*make_context(sim, kF32), prompt);
+    const Logits want = decode(*make_context(sim, kF32), prompt);
     struct Row {
         int32_t type;
         int64_t bits;  // per element
     };
     for (const Row& row : {Row{HEARTH_FORMAT_F16, 16}, Row{HEARTH_FORMAT_Q8_0, 8}, Row{HEARTH_FORMAT_Q4_0, 4}}) {
         const auto context = make_context(sim, {row.type, row.type});
-        const double error = error_between(go_on(*context, prompt), want);
+        const double error = error_between(decode(*context, prompt), want);
         INFO("bits " << row.bits << " error " << error);
         CHECK(error > 0);
         CHECK(error < 0.05);

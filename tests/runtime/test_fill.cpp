@@ -18,30 +18,6 @@ constexpr uint64_t kFree = 8 << 20;  // of each device that counts
 constexpr int kLayers = 6, kAll = kLayers + 1;  // the output is one
 using Counts = std::array<int32_t, 3>;
 
-ContextOptions small_context() {
-    ContextOptions options;
-    options.n_ctx = 64;
-    options.n_batch = 16;
-    options.k_type = options.v_type = HEARTH_FORMAT_F32;
-    return options;
-}
-
-std::shared_ptr<Runtime> make_runtime() {
-    RuntimeOptions options;
-    options.n_thread = 1;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    return *runtime;
-}
-
-Result<std::shared_ptr<Model>> try_open(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec, bool load) {
-    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
-    ModelOptions options;
-    options.device = spec;
-    options.context = small_context();
-    return load ? Model::load(runtime, std::move(source), options) : Model::open(runtime, std::move(source), options);
-}
-
 uint64_t free_bytes(Device& device) {
     const auto info = device.describe();
     REQUIRE(info);
@@ -63,7 +39,7 @@ std::vector<Held> all_splits(const std::string& file) {
                 Held held{{a, b, c}, {}, {}};
                 const bool none = a + b + c == 0;
                 const auto runtime = make_runtime();
-                const auto model = try_open(runtime, file, fmt::format("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), true);
+                const auto model = try_load(runtime, file, fmt::format("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), small_context());
                 INFO(error_record().message);
                 REQUIRE(model);
                 const auto& devices = (*model)->placement().devices;
@@ -134,7 +110,7 @@ TEST_CASE("without shares, layers go where a token takes the least time of all s
                                              rate[2], room[0], room[1], room[2], automatic ? "auto" : "5");
         INFO(spec);
         if (want[0] < 0) continue;  // no split of 5 layers fits
-        const auto model = try_open(make_runtime(), file, spec, false);
+        const auto model = try_open(make_runtime(), file, spec, small_context());
         INFO(error_record().message);
         REQUIRE(model);
         CHECK(counted(**model) == there);
@@ -155,7 +131,7 @@ TEST_CASE("a reserve and a context are room that layers do not get, on the faste
     const uint64_t room = two->all[0];  // of the first two of seven, to the byte
     const auto first = [&](uint64_t free) {
         const auto model =
-            try_open(make_runtime(), file, fmt::format("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), false);
+            try_open(make_runtime(), file, fmt::format("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), small_context());
         INFO(error_record().message);
         REQUIRE(model);
         return counted(**model)[0];
@@ -167,7 +143,7 @@ TEST_CASE("a reserve and a context are room that layers do not get, on the faste
 TEST_CASE("explicit shares win over rates, and rates that are equal or not all declared say nothing") {
     const std::string file = tiny_llama(kLayers).file(seed());
     const auto counts_on = [&](const char* spec) {
-        const auto model = try_open(make_runtime(), file, spec, false);
+        const auto model = try_open(make_runtime(), file, spec, small_context());
         INFO(spec << ": " << error_record().message);
         REQUIRE(model);
         return counted(**model);

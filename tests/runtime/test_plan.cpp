@@ -11,31 +11,6 @@ using namespace hearth::test;
 
 namespace {
 
-ContextOptions small_context(int32_t n_ctx = 64) {
-    ContextOptions options;
-    options.n_ctx = n_ctx;
-    options.n_batch = 32;
-    options.k_type = options.v_type = HEARTH_FORMAT_F32;
-    return options;
-}
-
-Result<std::shared_ptr<Model>> try_load(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec,
-                                        const std::optional<ContextOptions>& context = {}) {
-    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
-    ModelOptions options;
-    options.device = spec;
-    options.context = context;
-    return Model::load(runtime, std::move(source), options);
-}
-
-std::shared_ptr<Runtime> make_runtime() {
-    RuntimeOptions options;
-    options.n_thread = 2;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    return *runtime;
-}
-
 uint64_t used_bytes(Device& device) {
     const auto info = device.describe();
     REQUIRE(info);
@@ -73,11 +48,7 @@ TEST_CASE("a plan's bytes are those that each device gives away") {
     INFO(spec << " " << kind << " " << n_ctx);
     const auto runtime = make_runtime();
     const std::string file = tiny(kind).file(seed());
-    ModelOptions options;
-    options.device = spec;
-    auto source = open_model_memory(file.data(), file.size());
-    REQUIRE(source);
-    const auto opened = Model::open(runtime, std::move(*source), options);
+    const auto opened = try_open(runtime, file, spec);
     REQUIRE(opened);
     const auto plan = make_plan(**opened, small_context(n_ctx));
     REQUIRE(plan);

@@ -12,13 +12,6 @@ using namespace hearth::test;
 
 namespace {
 
-ContextOptions small_context() {
-    ContextOptions options;
-    options.n_ctx = 64;
-    options.n_batch = 16;
-    return options;
-}
-
 // Models of the same shape and other weights, on one sim device that holds the weights of some of them and a context.
 struct Home {
     std::shared_ptr<Runtime> runtime;
@@ -44,12 +37,7 @@ struct Home {
         device = fmt::format("sim:{}{},reserve=0", static_cast<uint64_t>(n_fit * static_cast<double>(weights)) + rest, more);
     }
     Result<std::shared_ptr<Model>> try_load(int file, const std::string& spec) {
-        const std::string& bytes = files[static_cast<std::size_t>(file)];
-        HEARTH_TRY(auto source, open_model_memory(bytes.data(), bytes.size()));
-        ModelOptions options;
-        options.device = spec;
-        options.context = small_context();
-        return Model::load(runtime, std::move(source), options);
+        return test::try_load(runtime, files[static_cast<std::size_t>(file)], spec, small_context());
     }
     std::shared_ptr<Model> load(int file) {
         auto model = try_load(file, device);

@@ -8,22 +8,10 @@ using namespace hearth::test;
 
 namespace {
 
-constexpr int32_t kSeqs = 2;
-
 // The tiny model with its layers, caches and experts where `place` puts them; device 0 is cpu, 1 is ref.
 Loaded load_split(const TinyModel& tiny, const std::function<void(Placement*)>& place) {
-    Loaded loaded;
-    loaded.file = tiny.file(seed());
-    RuntimeOptions options;
-    options.n_thread = 2;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    loaded.runtime = *runtime;
-    auto source = open_model_memory(loaded.file.data(), loaded.file.size());
-    REQUIRE(source);
-    ModelOptions model_options;
-    model_options.device = "cpu";
-    auto model = Model::open(loaded.runtime, std::move(*source), model_options);
+    Loaded loaded{tiny.file(seed()), make_runtime(), nullptr};
+    auto model = try_open(loaded.runtime, loaded.file, "cpu");
     INFO(error_record().message);
     REQUIRE(model);
     Placement placement = Placement::whole(*loaded.runtime->device("cpu"), (*model)->hparams().n_layer);
@@ -33,22 +21,6 @@ Loaded load_split(const TinyModel& tiny, const std::function<void(Placement*)>& 
     REQUIRE((*model)->load_weights());
     loaded.model = *model;
     return loaded;
-}
-
-// A prompt in pieces, a fork, a cut in the middle where that is possible, a shift, a saved state: all that touches the cache.
-Logits work_out(const Loaded& loaded) {
-    const auto context = loaded.context(256, kSeqs, 48);
-    Logits all = decode(*context, random_tokens(70, 1));
-    const auto add = [&](const Logits& row) { all.insert(all.end(), row.begin(), row.end()); };
-    REQUIRE(context->copy(0, 1, 0, -1));
-    add(decode(*context, random_tokens(5, 2), 1));
-    add(decode(*context, random_tokens(1, 3)));
-    if (context->remove(0, 20, 31) && context->shift(0, 31, -1, -11)) add(decode(*context, random_tokens(1, 4)));
-    const auto saved = context->save(1);
-    REQUIRE(saved);
-    REQUIRE(context->load(0, saved->data(), saved->size()));
-    add(decode(*context, random_tokens(2, 5)));
-    return all;
 }
 
 }  // namespace

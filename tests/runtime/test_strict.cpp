@@ -15,29 +15,12 @@ using namespace hearth::test;
 
 namespace {
 
-std::shared_ptr<Runtime> make_runtime(int32_t n_thread = 2) {
-    RuntimeOptions options;
-    options.n_thread = n_thread;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    return *runtime;
-}
-
-Result<std::shared_ptr<Model>> try_load(const std::shared_ptr<Runtime>& runtime, const std::string& file, const std::string& spec) {
-    HEARTH_TRY(auto source, open_model_memory(file.data(), file.size()));
-    ModelOptions options;
-    options.device = spec;
-    return Model::load(runtime, std::move(source), options);
-}
-
 // The logits of 700 tokens' last, in pieces of n_batch; the cache's sums are cut at 512 places.
 Logits logits_in_pieces(const std::string& path, const std::string& device, int32_t n_thread, int32_t n_batch, int32_t n_seq) {
     const auto runtime = make_runtime(n_thread);
     auto source = open_model_path(path, FileMode::pread);
     REQUIRE(source);
-    ModelOptions where;
-    where.device = device;
-    auto model = Model::load(runtime, std::move(*source), where);
+    auto model = try_load(runtime, std::move(*source), device);
     INFO(error_record().message);
     REQUIRE(model);
     ContextOptions options;
@@ -188,15 +171,9 @@ TEST_CASE("batches, neighbours, threads and layers per device do not change a bi
 
 TEST_CASE("where a level has tiles, batches change no bit of the logits of a deterministic spec, and some of another") {
     const std::string path = write_random_model("Q4_K");
-    const char* usual = std::getenv("HEARTH_CPU_LEVEL");
-    const std::string before = usual ? usual : "";
-    setenv("HEARTH_CPU_LEVEL", "generic-tiles", 1);
+    const ScopedVariable forced("HEARTH_CPU_LEVEL", "generic-tiles");
     const Logits want = logits_in_pieces(path, "cpu,deterministic=on", 1, 600, 1);
     CHECK(logits_in_pieces(path, "cpu,deterministic=on", 2, 9, 1) == want);
     CHECK(logits_in_pieces(path, "cpu", 2, 600, 1) != want);
-    if (usual)
-        setenv("HEARTH_CPU_LEVEL", before.c_str(), 1);
-    else
-        unsetenv("HEARTH_CPU_LEVEL");
     unlink(path.c_str());
 }

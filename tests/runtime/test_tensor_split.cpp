@@ -14,23 +14,6 @@ namespace {
 
 constexpr const char* kSpread = "sim:3x4MiB,split=tensor";
 
-// Everything that moves cached rows: a fork, a cut in the middle, a shift, a saved state.
-Logits work_out(const Loaded& loaded, std::vector<std::byte>* saved = nullptr) {
-    const auto context = loaded.context(256, 2, 48);
-    Logits all = decode(*context, random_tokens(70, 1));
-    const auto add = [&](const Logits& row) { all.insert(all.end(), row.begin(), row.end()); };
-    REQUIRE(context->copy(0, 1, 0, -1));
-    add(decode(*context, random_tokens(5, 2), 1));
-    add(decode(*context, random_tokens(1, 3)));
-    if (context->remove(0, 20, 31) && context->shift(0, 31, -1, -11)) add(decode(*context, random_tokens(1, 4)));
-    const auto state = context->save(1);
-    REQUIRE(state);
-    if (saved) *saved = *state;
-    REQUIRE(context->load(0, state->data(), state->size()));
-    add(decode(*context, random_tokens(2, 5)));
-    return all;
-}
-
 }  // namespace
 
 TEST_CASE("sequences of a spread model are forked, cut, shifted, saved and loaded as those of a whole one") {
@@ -125,12 +108,10 @@ TEST_CASE("ranks share the weights: no rank of four has much more than a quarter
 TEST_CASE("sums over ranks are the same bits everywhere, in the order of the ranks", "[thread]") {
     constexpr uint64_t kMost = 1000;
     const int n_rank = GENERATE(1, 2, 4);
-    RuntimeOptions options;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
+    const auto runtime = make_runtime();
     std::vector<Device*> devices;
     for (int r = 0; r < n_rank; ++r) {
-        auto device = (*runtime)->device(DeviceRef{"sim", r, "4x1MiB"});
+        auto device = runtime->device(DeviceRef{"sim", r, "4x1MiB"});
         INFO(error_record().message);
         REQUIRE(device);
         devices.push_back(*device);
@@ -178,10 +159,8 @@ TEST_CASE("sums over ranks are the same bits everywhere, in the order of the ran
 }
 
 TEST_CASE("a rank that cannot give its part fails the sum for all, and the next sum is whole") {
-    RuntimeOptions options;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    std::vector<Device*> devices{*(*runtime)->device(DeviceRef{"sim", 0, "2x1MiB"}), *(*runtime)->device(DeviceRef{"sim", 1, "2x1MiB"})};
+    const auto runtime = make_runtime();
+    std::vector<Device*> devices{*runtime->device(DeviceRef{"sim", 0, "2x1MiB"}), *runtime->device(DeviceRef{"sim", 1, "2x1MiB"})};
     auto a = devices[0]->alloc(64, "sum"), b = devices[1]->alloc(64, "sum");
     REQUIRE((a && b));
     float memory[32] = {};

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <mutex>
 #include <random>
+#include <utility>
 
 namespace hearth::test {
 
@@ -47,6 +48,18 @@ std::vector<std::uint8_t> read_bytes(const std::string& path) {
 
 void write_bytes(const std::string& path, const void* data, std::size_t n) {
     std::ofstream(path, std::ios::binary).write(static_cast<const char*>(data), static_cast<std::streamsize>(n));
+}
+
+ScopedVariable::ScopedVariable(std::string name, const std::string& value) : name_(std::move(name)) {
+    if (const char* before = std::getenv(name_.c_str())) before_ = before;
+    setenv(name_.c_str(), value.c_str(), 1);
+}
+
+ScopedVariable::~ScopedVariable() {
+    if (before_)
+        setenv(name_.c_str(), before_->c_str(), 1);
+    else
+        unsetenv(name_.c_str());
 }
 
 std::uint64_t seed() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,19 @@ std::string source_path(const std::string& relative);  // a file of this reposit
 std::string temp_path(const std::string& name);        // unique per process, inside the build folder
 std::vector<std::uint8_t> read_bytes(const std::string& path);
 void write_bytes(const std::string& path, const void* data, std::size_t n);
+
+// A variable of the environment for as long as this lives; then it is as it was, however the test ends.
+class ScopedVariable {
+  public:
+    ScopedVariable(std::string name, const std::string& value);
+    ~ScopedVariable();
+    ScopedVariable(const ScopedVariable&) = delete;
+    ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+  private:
+    std::string name_;
+    std::optional<std::string> before_;
+};
 
 // Seed of this run: HEARTH_TEST_SEED or a fresh one, printed once so that a failure can be repeated.
 std::uint64_t seed();

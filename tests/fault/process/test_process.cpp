@@ -8,20 +8,13 @@
 #include <cstring>
 
 #include "fault/process/interpose.hpp"
+#include "fault/zeroed.hpp"
 #include "support/catch.hpp"
 #include "support/tiny_model.hpp"
 
 using namespace hearth::test;
 
 namespace {
-
-template <class T>
-T zeroed() {
-    T value;
-    std::memset(static_cast<void*>(&value), 0, sizeof value);
-    value.struct_size = sizeof value;
-    return value;
-}
 
 enum class From { memory, path, mmap };
 constexpr int64_t kOpening = 100;  // allocations of the runtime and of opening the file, which every setting does in its way
