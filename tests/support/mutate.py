@@ -180,7 +180,7 @@ def break_one_by_one(mutations, jobs):
 def main():
     parser = argparse.ArgumentParser(prog="tests/mutate.sh", description="Breaks one thing at a time and sees a test fail.")
     parser.add_argument("names", nargs="*", help="only these mutations")
-    parser.add_argument("--list", action="store_true", help="the mutations and the tests that must catch them")
+    parser.add_argument("--list", action="store_true", help="the mutations and the tests that must catch them; fails where one is stale")
     parser.add_argument("--no-fixtures", action="store_true", help="as on a machine without ../shared/fixtures")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at a time")
     options = parser.parse_args()
@@ -192,6 +192,7 @@ def main():
         mutations = [m for m in mutations if not options.names or m.name in options.names]
         if options.list:
             for m in mutations:
+                m.apply_to((TOP / m.path).read_text())
                 print(f"{m.name:28} {m.path}: {', '.join(kind for kind, _ in m.tests)}")
             return 0
         os.environ.setdefault("HEARTH_TEST_SEED", "1")  # the same numbers unbroken and broken
