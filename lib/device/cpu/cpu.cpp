@@ -300,6 +300,7 @@ bool run_timed(Work& work, hearth_program& program, hearth_cursor* cursor) {
     const bool done = run_step(work, program.steps[i], cursor);
     program.times[i].ns += work.host->now_ns(work.host->user) - begin;
     program.times[i].n_token += done ? work.run.args->n_token : 0;
+    program.times[i].n_output += done ? work.run.args->n_output : 0;
     program.times[i].n_run += done;
     return done;
 }

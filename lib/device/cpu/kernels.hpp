@@ -34,10 +34,10 @@ struct Q8Block {
     int8_t q[32];
 };
 
-// 256 activations x = d * q, with the sums of each 16 q.
+// 256 activations x = d * q, with the sums of each 16 and of each 32 q.
 struct Q8SuperBlock {
     float d;
-    int16_t sum[16];
+    int16_t sum[16], sum32[8];
     int8_t q[256];
     int32_t pad;  // keeps rows of blocks 4-byte aligned and the size a multiple of 8
 };

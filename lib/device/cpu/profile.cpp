@@ -39,9 +39,9 @@ void add(Row& row, const Step* step, const StepTime& time) {
     if (is_preparation(*step) || !step->matmul) return;
     for (int32_t i = 0; i <= step->n_more; ++i) {
         const Matrix m = matrix_of(*step[i].weight[0].info, step[i].weight[0].layout);
-        const bool output = step[i].out[0].rows == HEARTH_ROWS_OUTPUT;  // one row of each run at most, as benchmarks have it
+        const int64_t n_row = step[i].out[0].rows == HEARTH_ROWS_OUTPUT ? time.n_output : time.n_token;
         row.bytes += static_cast<double>(m.matrix_bytes) * static_cast<double>(time.n_run);
-        if (m.n_matrix == 1 && !output) row.flop += 2.0 * static_cast<double>(m.n_out * m.n_in) * static_cast<double>(time.n_token);
+        if (m.n_matrix == 1) row.flop += 2.0 * static_cast<double>(m.n_out * m.n_in) * static_cast<double>(n_row);
     }
 }
 

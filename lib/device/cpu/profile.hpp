@@ -10,7 +10,7 @@ struct hearth_program;
 namespace hearth::cpu {
 
 struct StepTime {
-    int64_t ns = 0, n_run = 0, n_token = 0;
+    int64_t ns = 0, n_run = 0, n_token = 0, n_output = 0;
 };
 
 // The lines of a table, the slowest row first; none if nothing ran.

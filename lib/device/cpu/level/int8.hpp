@@ -23,7 +23,14 @@ HEARTH_INLINE inline Floats halves(const uint8_t* p) {
     __builtin_memcpy(h, p, sizeof h);
     return AsF16::get(h);
 }
-HEARTH_INLINE inline Ints pair(Ints a, Ints b) { return (a & 0xffff) | (b & static_cast<int32_t>(0xffff0000)); }  // low half of a, high of b
+// The low half of a and the high one of b in every lane.
+HEARTH_INLINE inline Ints pair(Ints a, Ints b) {
+#if defined(__AVX2__) && !defined(__AVX512BW__)
+    return reinterpret_cast<Ints>(_mm256_blend_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b), 0xaa));
+#else
+    return (a & 0xffff) | (b & static_cast<int32_t>(0xffff0000));
+#endif
+}
 
 // a[0] * b[0] + a[1] * b[1] of the 16-bit halves of every lane.
 HEARTH_INLINE inline Ints pair_dot(Ints a, Ints b) {

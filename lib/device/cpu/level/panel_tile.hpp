@@ -24,7 +24,7 @@ HEARTH_INLINE inline Ints bytes_at(const uint8_t* w, int offset) { return rows16
 template <class F>
 struct Scales {
     Ints factor[F::kElements / F::kGroup][kVectors];  // from factor_of()
-    Ints pair[F::kElements / 32][kVectors];           // per 32 elements: what both sums of 16 activations are multiplied with
+    Ints pair[(F::kElements / F::kGroup + 1) / 2][kVectors];  // per two groups: what both sums of their activations are multiplied with
     Floats d[kVectors], m[kVectors];
 };
 
@@ -200,11 +200,16 @@ void matmul(const hearth::cpu::MatmulTask& task) {
     if (task.n_token == 1) return few_tokens<F, 1>(task);
     if constexpr (kLanes > 4) {  // four registers a row and token would lie on the stack, and take the compiler minutes
         if (task.n_token == 2) return few_tokens<F, 2>(task);
-        if (task.n_token <= 4) return few_tokens<F, 4>(task);
+        if constexpr (F::kPeriod < 4)  // or its loop is more code than a processor keeps decoded
+            if (task.n_token <= 4) return few_tokens<F, 4>(task);
     }
     for (int64_t row = task.row_begin; row < task.row_end; row += kRows)
         for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
             many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
+}
+template <class F>
+constexpr hearth::cpu::MatmulKernel kernel() {
+    return {matmul<F>, F::kAct};
 }
 #endif
 

@@ -11,14 +11,15 @@ namespace {
 using namespace hearth::cpu;
 
 // What the formats share: value = step * scale * (code - zero) - min_step * min. A format gives step(w, v), min_step(w, v) where
-// it has one, and rows(w, j): integer scales and minima as rows16() has them, of the two groups of 16 in 32 elements.
+// it has one, and rows(w, j): integer scales and minima of groups 2j and 2j+1, as rows16() has them.
 struct Rows {
-    Ints scale[2], min[2];  // equal where groups have 32
+    Ints scale[2], min[2];
 };
 
 template <class F, int group, int zero, int flush, bool has_min, int period, int period_file>
 struct SuperBlock {
     using Act = Q8SuperBlock;
+    static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x256;
     static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period, kPeriodFile = period_file;
     static constexpr bool kScaled = true, kSigned = flush == kIsSigned, kHasMin = has_min;
     static constexpr int kZero = zero;
@@ -28,16 +29,15 @@ struct SuperBlock {
             s.d[v] = F::step(w, v);
             if constexpr (has_min) s.m[v] = F::min_step(w, v);
         }
-        unrolled<8>([&](auto j) HEARTH_INLINE {
+        unrolled<128 / group>([&](auto j) HEARTH_INLINE {
             constexpr int kJ = decltype(j)::value;
             const Rows r = F::rows(w, kJ);
             unrolled<kVectors>([&](auto v) HEARTH_INLINE {
                 constexpr int kV = decltype(v)::value;
-                Ints first = words<kV>(r.scale[0]), second = group == 16 ? words<kV>(r.scale[1]) : first;
-                s.factor[32 / group * kJ][kV] = factor_of(first);
-                if (group == 16) s.factor[32 / group * kJ + 32 / group - 1][kV] = factor_of(second);
-                if (has_min) first = words_of<kV>(r.min[0]), second = group == 16 ? words_of<kV>(r.min[1]) : first;
-                s.pair[kJ][kV] = group == 16 ? pair(first, second) : first;
+                const Ints first = words<kV>(r.scale[0]), second = words<kV>(r.scale[1]);
+                s.factor[2 * kJ][kV] = factor_of(first);
+                s.factor[2 * kJ + 1][kV] = factor_of(second);
+                s.pair[kJ][kV] = has_min ? pair(words_of<kV>(r.min[0]), words_of<kV>(r.min[1])) : pair(first, second);
             });
         });
     }
@@ -49,8 +49,8 @@ struct SuperBlock {
         for (int t = 0; t < n_token; ++t) {
             const Act& x = *act[t];
             Ints sums[kVectors] = {};
-            for (int j = 0; j < 8; ++j)
-                for (int v = 0; v < kVectors; ++v) sums[v] += pair_dot(s.pair[j][v], splat4(x.sum + 2 * j));
+            for (int j = 0; j < 128 / group; ++j)
+                for (int v = 0; v < kVectors; ++v) sums[v] += pair_dot(s.pair[j][v], splat4((group == 16 ? x.sum : x.sum32) + 2 * j));
             for (int v = 0; v < kVectors; ++v) {
                 acc[t][v] = fma(to_floats(has_min ? total[t][v] : total[t][v] - zero * sums[v]), s.d[v] * x.d, acc[t][v]);
                 if (has_min) acc[t][v] = fma(to_floats(sums[v]), s.m[v] * -x.d, acc[t][v]);
@@ -60,14 +60,14 @@ struct SuperBlock {
 };
 
 // The 8 scales and minima of 6 bits that Q4_K and Q5_K keep in 12 bytes a row, from byte 4 on.
+HEARTH_INLINE inline Ints scale6(const uint8_t* w, int g) {
+    return g < 4 ? bits(bytes_at(w, 4 + g), 0, 63) : bits(bytes_at(w, 8 + g), 0, 15) | bits(bytes_at(w, g), 2, 0x30);
+}
+HEARTH_INLINE inline Ints min6(const uint8_t* w, int g) {
+    return g < 4 ? bits(bytes_at(w, 8 + g), 0, 63) : bits(bytes_at(w, 8 + g), 4, 15) | bits(bytes_at(w, 4 + g), 2, 0x30);
+}
 HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
-    if (j < 4) {
-        const Ints s = bits(bytes_at(w, 4 + j), 0, 63), m = bits(bytes_at(w, 8 + j), 0, 63);
-        return {{s, s}, {m, m}};
-    }
-    const Ints both = bytes_at(w, 8 + j);
-    const Ints s = bits(both, 0, 15) | bits(bytes_at(w, j), 2, 0x30), m = bits(both, 4, 15) | bits(bytes_at(w, 4 + j), 2, 0x30);
-    return {{s, s}, {m, m}};
+    return {{scale6(w, 2 * j), scale6(w, 2 * j + 1)}, {min6(w, 2 * j), min6(w, 2 * j + 1)}};
 }
 
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
@@ -139,11 +139,11 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
 };
 struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static constexpr int kBytes = 136;
-    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
-        const Ints high = bits(bytes_at(w, 2 + j / 4), j % 4 * 2, 3), low = bits(bytes_at(w, 4 + j / 2), j % 2 * 4, 15);
-        const Ints s = minus32(low | (high << 4));
-        return {{s, s}, {}};
+    static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
+        const Ints high = bits(bytes_at(w, 2 + g / 4), g % 4 * 2, 3), low = bits(bytes_at(w, 4 + g / 2), g % 2 * 4, 15);
+        return minus32(low | (high << 4));
     }
+    static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return iq4_values(bits(codes_at(w, 8, g % 4, v), g / 4 * 4, 15));
@@ -151,20 +151,14 @@ struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 
-#if defined(HEARTH_CPU_TILES)
-constexpr Act kAct = Act::bf16;
-#else
-constexpr Act kAct = Act::q8x256;
-#endif
-
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q2_K] = {matmul<Q2_K>, kAct};
-    table.format[HEARTH_FORMAT_Q3_K] = {matmul<Q3_K>, kAct};
-    table.format[HEARTH_FORMAT_Q4_K] = {matmul<Q4_K>, kAct};
-    table.format[HEARTH_FORMAT_Q5_K] = {matmul<Q5_K>, kAct};
-    table.format[HEARTH_FORMAT_Q6_K] = {matmul<Q6_K>, kAct};
-    table.format[HEARTH_FORMAT_IQ4_XS] = {matmul<IQ4_XS>, kAct};
+    table.format[HEARTH_FORMAT_Q2_K] = kernel<Q2_K>();
+    table.format[HEARTH_FORMAT_Q3_K] = kernel<Q3_K>();
+    table.format[HEARTH_FORMAT_Q4_K] = kernel<Q4_K>();
+    table.format[HEARTH_FORMAT_Q5_K] = kernel<Q5_K>();
+    table.format[HEARTH_FORMAT_Q6_K] = kernel<Q6_K>();
+    table.format[HEARTH_FORMAT_IQ4_XS] = kernel<IQ4_XS>();
     return table;
 }
 

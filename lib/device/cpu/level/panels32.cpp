@@ -15,6 +15,7 @@ using namespace hearth::cpu;
 template <class F, int zero, int flush, bool has_min = false>
 struct Block {
     using Act = Q8Block;
+    static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x32;
     static constexpr int kElements = 32, kGroup = 32, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = 1, kPeriodFile = 0;
     static constexpr bool kScaled = false, kSigned = flush == kIsSigned, kHasMin = has_min;
     static constexpr int kZero = zero;
@@ -102,21 +103,15 @@ struct MXFP4 : Block<MXFP4, 12, 4> {
     }
 };
 
-#if defined(HEARTH_CPU_TILES)
-constexpr Act kAct = Act::bf16;
-#else
-constexpr Act kAct = Act::q8x32;
-#endif
-
 constexpr MatmulKernels kernels() {
     MatmulKernels table{};
-    table.format[HEARTH_FORMAT_Q4_0] = {matmul<Q4_0>, kAct};
-    table.format[HEARTH_FORMAT_Q4_1] = {matmul<Q4_1>, kAct};
-    table.format[HEARTH_FORMAT_Q5_0] = {matmul<Q5_0>, kAct};
-    table.format[HEARTH_FORMAT_Q5_1] = {matmul<Q5_1>, kAct};
-    table.format[HEARTH_FORMAT_Q8_0] = {matmul<Q8_0>, kAct};
-    table.format[HEARTH_FORMAT_IQ4_NL] = {matmul<IQ4_NL>, kAct};
-    table.format[HEARTH_FORMAT_MXFP4] = {matmul<MXFP4>, kAct};
+    table.format[HEARTH_FORMAT_Q4_0] = kernel<Q4_0>();
+    table.format[HEARTH_FORMAT_Q4_1] = kernel<Q4_1>();
+    table.format[HEARTH_FORMAT_Q5_0] = kernel<Q5_0>();
+    table.format[HEARTH_FORMAT_Q5_1] = kernel<Q5_1>();
+    table.format[HEARTH_FORMAT_Q8_0] = kernel<Q8_0>();
+    table.format[HEARTH_FORMAT_IQ4_NL] = kernel<IQ4_NL>();
+    table.format[HEARTH_FORMAT_MXFP4] = kernel<MXFP4>();
     return table;
 }
 

@@ -198,6 +198,7 @@ void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
             for (int i = 0; i < 16; ++i) total += block.q[16 * g + i];
             block.sum[g] = static_cast<int16_t>(total);
         }
+        for (int g = 0; g < 8; ++g) block.sum32[g] = static_cast<int16_t>(block.sum[2 * g] + block.sum[2 * g + 1]);
     }
 }
 

@@ -68,14 +68,19 @@ struct PanelWeights {
         const Floats offset = step * -static_cast<float>(256 + (F::kSigned ? 128 : F::kZero));
         if constexpr (!F::kHasMin) return offset;
         if constexpr (!F::kScaled) return offset + scales.m[v];
-        const Ints both = scales.pair[j][v];
-        return offset - scales.m[v] * to_floats(group == 0 ? (both << 16) >> 16 : both >> 16);
+        const int of_block = 32 / F::kGroup * j + group;
+        const Ints both = scales.pair[of_block / 2][v];
+        return offset - scales.m[v] * to_floats(of_block % 2 == 0 ? (both << 16) >> 16 : both >> 16);
     }
 };
 
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
     tile_matmul<PanelWeights<F>>(task);
+}
+template <class F>
+constexpr hearth::cpu::MatmulKernel kernel() {
+    return {matmul<F>, hearth::cpu::Act::bf16};
 }
 
 }  // namespace
