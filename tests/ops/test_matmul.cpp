@@ -45,6 +45,26 @@ TEST_CASE("a LINEAR row of a deterministic graph does not depend on how many row
     }
 }
 
+TEST_CASE("matmuls that need each other run one after the other, on any number of threads", "[ops][thread]") {
+    Random random(seed());
+    OpCase c(40);
+    const int32_t x = c.input({.group_width = 256}, random.normals(40 * 256));
+    const int32_t a = c.output({.group_width = 320}), b = c.output({.group_width = 320}), d = c.output({.group_width = 320});
+    const auto matrix = [&](int64_t n_in) {
+        return c.weight(Format::F32, HEARTH_USE_MATMUL, {320, n_in}, random.normals(static_cast<std::size_t>(320 * n_in), 0.05f));
+    };
+    const int32_t first = matrix(256), second = matrix(320), third = matrix(256);
+    c.node(HEARTH_OP_LINEAR, {x}, {a}, {first}).p.scale.scale = 1;
+    c.node(HEARTH_OP_LINEAR, {a}, {b}, {second}).p.scale.scale = 1;   // reads what the first writes
+    c.node(HEARTH_OP_LINEAR, {x, b}, {d}, {third}).p.scale.scale = 1;  // adds what the second writes
+    for (const Candidate& candidate : cpu_levels()) {
+        INFO(candidate.name << " seed " << seed());
+        const Outcome want = candidate.run(c);
+        REQUIRE(want.error == "");
+        for (int i = 0; i < 10; ++i) CHECK(candidate.run(c, {.n_thread = 3}).value == want.value);  // threads that raced would differ sometimes
+    }
+}
+
 TEST_CASE("LINEAR adds bias, scale and residual, in place too", "[ops]") {
     Random random(seed());
     for (const Format format : {Format::F32, Format::Q8_0, Format::Q4_K}) {

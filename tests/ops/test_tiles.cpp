@@ -57,6 +57,49 @@ TEST_CASE("tiles take every number of tokens from one to two pairs of tiles and 
         }
 }
 
+TEST_CASE("weights of MXFP4 are what their blocks say up to the largest scales", "[ops]") {
+    Random random(seed());
+    const FormatInfo& info = *find_format(HEARTH_FORMAT_MXFP4);
+    const Shape s{40, 64, 20};
+    for (const int exponent : {120, 246, 247, 248, 249, 251}) {  // of 2^(e - 128), and codes reach 12: above, a float ends
+        LinearData d;
+        d.x = random.normals(static_cast<std::size_t>(s.n_token * s.n_in), 0x1p-30f);
+        d.bytes.resize(row_bytes(info, static_cast<uint64_t>(s.n_out * s.n_in)));
+        for (std::size_t i = 0; i < d.bytes.size(); ++i) d.bytes[i] = static_cast<uint8_t>(i % 17 == 0 ? static_cast<uint64_t>(exponent) : random.below(256));
+        d.decoded.resize(static_cast<std::size_t>(s.n_out * s.n_in));
+        decode(info.format, d.bytes.data(), d.decoded.data(), d.decoded.size());
+        for (const Candidate& candidate : all_backends()) {
+            INFO(candidate.name << " exponent " << exponent << " seed " << seed());
+            const Outcome out = candidate.run(linear(info, d, s));
+            REQUIRE(out.error == "");
+            const Expected e = dot_all(info, d.decoded, d.x, s, sees(candidate, info, s.n_token));
+            check_close(candidate.name, out.value.at(1), e.value, e.bound);
+        }
+    }
+}
+
+TEST_CASE("a weight or an input that is no number makes its outputs none, and no others", "[ops]") {
+    Random random(seed());
+    for (const auto& [format, bits] : {std::pair<Format, uint16_t>{Format::F16, 0x7fff}, {Format::F16, 0xfc01}, {Format::BF16, 0x7fff}, {Format::BF16, 0xff81}}) {
+        const FormatInfo& info = *find_format(static_cast<int32_t>(format));
+        const Shape s{40, 70, 20};
+        LinearData d = linear_data(info, 1, s, random);
+        std::memcpy(d.bytes.data() + 2 * (5 * s.n_in + 11), &bits, 2);
+        constexpr uint32_t kNone[] = {0x7fffffff, 0xff800001};
+        for (std::size_t i = 0; i < 2; ++i) std::memcpy(d.x.data() + (3 + 14 * i) * static_cast<std::size_t>(s.n_in) + 7, kNone + i, 4);
+        for (const Candidate& candidate : all_backends()) {
+            const Outcome out = candidate.run(linear(info, d, s));
+            REQUIRE(out.error == "");
+            std::size_t n_wrong = 0;
+            for (int64_t t = 0; t < s.n_token; ++t)
+                for (int64_t o = 0; o < s.n_out; ++o)
+                    n_wrong += std::isnan(out.value.at(1)[static_cast<std::size_t>(t * s.n_out + o)]) != (t == 3 || t == 17 || o == 5);
+            INFO(candidate.name << " " << info.name << " bits " << bits << " seed " << seed());
+            CHECK(n_wrong == 0);
+        }
+    }
+}
+
 TEST_CASE("a row on tiles does not depend on how many rows are computed with it, nor on threads", "[ops][thread]") {
     Random random(seed());
     for (const Format format : {Format::BF16, Format::Q4_0, Format::Q6_K}) {

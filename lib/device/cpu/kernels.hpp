@@ -102,7 +102,7 @@ struct AttentionTask {
     int64_t k_offset, v_offset;  // of this head within the layer
     int32_t latent;            // v is the first v_width elements of k
     float* scratch;            // [n_query, 2]
-    float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page, or nullptr = few queries: pages are read as they lie
+    float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page; nullptr = few queries read it as it lies
 };
 
 // n (1, 2, 4 or 6) neighbouring queries of a task, which share what they load of a page.
@@ -116,8 +116,9 @@ struct QueryGroup {
 // bytes each), then their codes in units of 4 bytes, [bytes / 4, 32, 4].
 struct KeyKernel {
     void (*scores)(const QueryGroup& queries, const uint8_t* k, float (*out)[kPageTokens]);  // out[i][key] = q[i] . K[key]
-    // out[i] = factor[i] * out[i] + sum of p[i][key] * K[key] (its first v_width elements); nullptr = not for latent caches.
-    void (*add_latent)(const QueryGroup& queries, const uint8_t* k, const float (*p)[kPageTokens], const float* factor);
+    // out[i] = factor[i] * out[i] + sum of p[i][key] * K[key] (its first v_width elements) over keys [low, high), whatever is in
+    // the others' slots; nullptr = not for latent caches.
+    void (*add_latent)(const QueryGroup& queries, const uint8_t* k, const float (*p)[kPageTokens], const float* factor, int low, int high);
     void (*store)(uint8_t* k, const float* row, int64_t width, int64_t slot);
     void (*unpack)(const uint8_t* k, int64_t width, float* to);  // as float32 keys; nullptr = not worth it
     int32_t codes;  // scores() reads q8

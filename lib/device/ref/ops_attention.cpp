@@ -136,6 +136,7 @@ void attend(const Work& w, int64_t t, int32_t head) {
     }
     double top = w.has_weight(0) ? w.vector(0)[head] : -HUGE_VAL;
     for (double s : score) top = std::max(top, s);
+    if (top == -HUGE_VAL) top = 0;  // no key, or none of any weight: the sum is 0, and so is the mean
     double sum = w.has_weight(0) ? std::exp(w.vector(0)[head] - top) : 0;
     std::vector<double> mix(static_cast<std::size_t>(c.v_width), 0.0);
     for (int32_t place = begin; place < end; ++place) {
@@ -147,7 +148,8 @@ void attend(const Work& w, int64_t t, int32_t head) {
         decode_row(latent ? c.k_type : c.v_type, row, value.size(), value.data());
         for (std::size_t i = 0; i < value.size(); ++i) mix[i] += weight * value[i];
     }
-    for (int32_t i = 0; i < c.v_width; ++i) w.row(y, t, head)[i] = static_cast<float>(mix[static_cast<std::size_t>(i)] / sum);
+    const double inverse = sum == 0 ? 0 : 1 / sum;
+    for (int32_t i = 0; i < c.v_width; ++i) w.row(y, t, head)[i] = static_cast<float>(mix[static_cast<std::size_t>(i)] * inverse);
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ void attend_page(const QueryGroup& queries, const Page& page) {
         factor[i] = online_softmax(s[i], plain ? task.scale * kLog2e : 1.0f, state[0], state[1]);
     }
     if (task.latent)
-        page.key->add_latent(queries, page.k, s, factor);
+        page.key->add_latent(queries, page.k, s, factor, low, high);
     else
         page.value->add(queries, page.v, s, factor, low, high);
 }
@@ -107,7 +107,7 @@ Page unpacked(const AttentionTask& task, Page page) {
     return page;
 }
 
-// The sums over all pages become averages; a sink takes its share of the weight and adds nothing.
+// The sums over all pages become averages, zeros where no key has any weight; a sink takes its share and adds nothing.
 void finish(const AttentionTask& task, int32_t query) {
     float total = task.scratch[2 * query + 1], factor = 1;
     if (task.sink) {
@@ -115,7 +115,7 @@ void finish(const AttentionTask& task, int32_t query) {
         factor = exp2_of_negative(splat(highest - top))[0];
         total = total * factor + exp2_of_negative(splat(sink - top))[0];
     }
-    const float inverse = total > 0 ? factor / total : 0;
+    const float inverse = total == 0 ? 0 : factor / total;  // NaN stays NaN
     for (int32_t d = 0; d < task.v_width; ++d) task.out[query][d] *= inverse;
 }
 
@@ -131,7 +131,8 @@ void attention(const AttentionTask& task, const KeyKernel& key, const ValueKerne
     const auto page_at = [&](int32_t place) { return task.pool + task.page[place / kKeys] * task.page_bytes; };
     for (int32_t place = low / kKeys * kKeys; place < high; place += kKeys) {
         if (task.page[place / kKeys] < 0) continue;
-        const uint8_t *at = page_at(place), *ahead = place + kKeys < high && task.page[place / kKeys + 1] >= 0 ? page_at(place + kKeys) : at;
+        const bool more = place + kKeys < high && task.page[place / kKeys + 1] >= 0;
+        const uint8_t *at = page_at(place), *ahead = more ? page_at(place + kKeys) : at;
         Page page{at + task.k_offset, at + task.v_offset, &key, &value, place};
         if (task.unpacked) page = unpacked(task, page);
         QueryGroup group{&task, 0, kGroup, nullptr, nullptr};

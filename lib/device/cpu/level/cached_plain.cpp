@@ -59,14 +59,19 @@ inline void add_values(const QueryGroup& g, const float (*p)[kKeys], const float
         }
 }
 
-// The same where V is the transposed K: v: [width, 32]; masked keys have p = 0 and finite values.
-template <class E, int n>
-inline void add_latent_values(const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int64_t width,
-                              float* const* out) {
-    for (int64_t d = 0; d < width; ++d) {
+// The same where V is the transposed K: v: [width, 32]. Keys outside [low, high) count as 0: their slots may hold a NaN of
+// whoever had the page before, which no weight of 0 takes away.
+template <class E, int n, bool whole>
+inline void add_latent_values(const QueryGroup& g, const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int low,
+                              int high) {
+    Ints seen[kKeyVectors];
+    for (int key = 0; key < kKeys; ++key) seen[key / kLanes][key % kLanes] = key >= low && key < high ? -1 : 0;
+    float* const* out = g.task->out + g.first;
+    for (int64_t d = 0; d < g.task->v_width; ++d) {
         Floats acc[n] = {};
         for (int j = 0; j < kKeyVectors; ++j) {
-            const Floats value = E::get(v + d * kKeys + j * kLanes);
+            Floats value = E::get(v + d * kKeys + j * kLanes);
+            if constexpr (!whole) value = bits_to_floats(floats_to_bits(value) & seen[j]);
             for (int i = 0; i < n; ++i) acc[i] = fma(loadf(p[i] + j * kLanes), value, acc[i]);
         }
         for (int i = 0; i < n; ++i) out[i][d] = out[i][d] * factor[i] + sum(acc[i]);
@@ -84,9 +89,13 @@ void add(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const f
 }
 
 template <class E>
-void add_latent(const QueryGroup& g, const uint8_t* k, const float (*p)[kKeys], const float* factor) {
+void add_latent(const QueryGroup& g, const uint8_t* k, const float (*p)[kKeys], const float* factor, int low, int high) {
+    const auto* v = reinterpret_cast<const typename E::Stored*>(k);
     by_count(g, [&](auto n) {
-        add_latent_values<E, n.value>(p, factor, reinterpret_cast<const typename E::Stored*>(k), g.task->v_width, g.task->out + g.first);
+        if (high - low == kKeys)
+            add_latent_values<E, n.value, true>(g, p, factor, v, low, high);
+        else
+            add_latent_values<E, n.value, false>(g, p, factor, v, low, high);
     });
 }
 

@@ -172,10 +172,11 @@ struct AsBf16 {
     static inline Floats get(const Stored* p) {
         return bits_to_floats(load_words(p) << 16);
     }
-    static inline void put(Stored* p, Floats v) {  // nearest even; the values are finite
+    static inline void put(Stored* p, Floats v) {  // nearest even
         const Ints u = floats_to_bits(v);
         const Ints rounded = u + 0x7fff + ((u >> 16) & 1);
-        store(p, __builtin_convertvector((rounded >> 16) & 0xffff, Halves));
+        const Ints kept = v == v ? rounded : u | 0x400000;  // a NaN may not round to infinity or, past all ones, to 0
+        store(p, __builtin_convertvector((kept >> 16) & 0xffff, Halves));
     }
 };
 struct AsF16 {

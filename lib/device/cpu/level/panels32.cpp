@@ -17,7 +17,7 @@ struct Block {
     using Act = Q8Block;
     static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x32;
     static constexpr int kElements = 32, kGroup = 32, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = 1, kPeriodFile = 0;
-    static constexpr bool kScaled = false, kSigned = flush == kIsSigned, kHasMin = has_min;
+    static constexpr bool kScaled = false, kSigned = flush == kIsSigned, kHasMin = has_min, kWide = false;
     static constexpr int kZero = zero;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
@@ -92,6 +92,7 @@ struct IQ4_NL : Block<IQ4_NL, kSignedOffset, kIsSigned> {
 };
 struct MXFP4 : Block<MXFP4, 12, 4> {
     static constexpr int kBytes = 17;
+    static constexpr bool kWide = true;  // steps reach 2^127, where those of formats in halves end at 65504
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {  // the doubled values plus 12
         static constexpr int8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};

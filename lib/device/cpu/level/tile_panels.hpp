@@ -50,15 +50,26 @@ struct PanelWeights {
             unrolled<8 / kPerGroup>([&](auto group) HEARTH_INLINE {
                 constexpr int kGroup = decltype(group)::value;
                 const Floats step = step_of(j, kGroup, v), offset = offset_of(step, j, kGroup, v);
+                const bool past = F::kWide && max_of(step) >= 0x1p119f;
                 unrolled<kPerGroup>([&](auto s) HEARTH_INLINE {
                     constexpr int g = kGroup * kPerGroup + decltype(s)::value;
                     Ints c = F::codes(w, p, g, v);
                     if constexpr (F::kSigned) c ^= static_cast<int32_t>(0x80808080);
                     uint8_t* pair = to + 2 * g * kStep + v * kVector;
+                    if (past) {
+                        store(pair, bf16_pair(plain<0>(c) * step, plain<1>(c) * step));
+                        store(pair + kStep, bf16_pair(plain<2>(c) * step, plain<3>(c) * step));
+                        return;
+                    }
                     store(pair, bf16_pair(fma(plus256<0>(c), step, offset), fma(plus256<1>(c), step, offset)));
                     store(pair + kStep, bf16_pair(fma(plus256<2>(c), step, offset), fma(plus256<3>(c), step, offset)));
                 });
             });
+    }
+    // The value of byte `at` of every lane in steps, for steps so large that 256 of them are no float (kWide).
+    template <int at>
+    static HEARTH_INLINE Floats plain(Ints bytes) {
+        return to_floats(((bytes >> 8 * at) & 255) - F::kZero);
     }
     HEARTH_INLINE Floats step_of(int j, int group, int v) const {
         if constexpr (!F::kScaled) return scales.d[v];

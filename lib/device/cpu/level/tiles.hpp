@@ -112,7 +112,7 @@ HEARTH_INLINE inline Ints bf16_pair(Floats first, Floats second) {
 #else
     const auto rounded = [](Floats f) {
         const Words bits = reinterpret_cast<Words>(f);
-        return bits + 0x7fff + ((bits >> 16) & 1);
+        return f == f ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;  // NaN stays NaN
     };
     return reinterpret_cast<Ints>((rounded(first) >> 16) | (rounded(second) & 0xffff0000));
 #endif

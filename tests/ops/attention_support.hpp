@@ -1,0 +1,145 @@
+// What tests of attention share: a case with a cache, ragged page tables and random rows, and its comparison with the reference.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/half.hpp"
+#include "ops/harness.hpp"
+#include "support/catch.hpp"
+
+namespace hearth::test {
+
+struct AttentionSpec {
+    int32_t kind = HEARTH_CACHE_FULL, k_type = HEARTH_FORMAT_F32, v_type = HEARTH_FORMAT_F32;
+    int32_t n_head = 4, n_head_kv = 2, k_width = 16, v_width = 24, window = 0;
+    float softcap = 0, alibi = 0;
+    bool sink = false;
+    std::vector<int32_t> past = {70, 0, 31}, fresh = {5, 3, 9};  // tokens of each sequence: in pages already, and new
+    bool dirty = false;  // what no token has written is all ones, which are NaN in every type, as who had the pages before left it
+};
+
+inline bool in_blocks(int32_t type) { return type == HEARTH_FORMAT_Q8_0 || type == HEARTH_FORMAT_Q4_0; }
+
+// Queries that are codes already: in every 32 elements the largest is 127 steps of 1/64, so that nothing is rounded where keys
+// are codes and queries become some.
+inline std::vector<float> exact_queries(Random& random, std::size_t n) {
+    std::vector<float> q(n);
+    for (std::size_t i = 0; i < n; ++i) q[i] = static_cast<float>(i % 32 == 7 ? 127 : static_cast<int>(random.below(255)) - 127) / 64;
+    return q;
+}
+
+inline std::vector<uint8_t> random_rows(Random& random, int32_t type, int64_t n) {
+    if (in_blocks(type)) {
+        std::vector<uint8_t> blocks(row_bytes(*find_format(type), static_cast<uint64_t>(n)));
+        encode(static_cast<Format>(type), random.normals(static_cast<std::size_t>(n)).data(), blocks.data(), static_cast<std::size_t>(n));
+        return blocks;
+    }
+    std::vector<uint8_t> bytes(static_cast<std::size_t>(n) * (type == HEARTH_FORMAT_F32 ? 4 : 2));
+    for (int64_t i = 0; i < n; ++i) {
+        const float x = random.normal();
+        const uint16_t half = type == HEARTH_FORMAT_F16 ? to_half(x).bits : to_bf16(x).bits;
+        if (type == HEARTH_FORMAT_F32)
+            std::memcpy(bytes.data() + 4 * i, &x, 4);
+        else
+            std::memcpy(bytes.data() + 2 * i, &half, 2);
+    }
+    return bytes;
+}
+
+// Rows of the first n slots of a page of layer 1.
+inline void write_past(OpCase& c, const AttentionSpec& s, int32_t page, int32_t n, Random& random) {
+    if (n <= 0) return;
+    OpCase::PageData& data = c.pages[0][2 * page + 1];
+    const int64_t n_row = std::min(n, 32);
+    const std::vector<uint8_t> k = random_rows(random, s.k_type, n_row * s.n_head_kv * s.k_width);
+    std::copy(k.begin(), k.end(), data.k.begin());
+    if (s.kind == HEARTH_CACHE_LATENT) return;
+    const std::vector<uint8_t> v = random_rows(random, s.v_type, n_row * s.n_head_kv * s.v_width);
+    std::copy(v.begin(), v.end(), data.v.begin());
+}
+
+// Two layers; the second is used. Pages are handed out in random order; those wholly outside a window are -1.
+inline OpCase attention_case(const AttentionSpec& s, Random& random) {
+    int32_t n_token = 0, n_page = 1, stride = 0;
+    for (std::size_t i = 0; i < s.fresh.size(); ++i) {
+        n_token += s.fresh[i];
+        const int32_t n = (s.past[i] + s.fresh[i] + 31) / 32;
+        n_page += n;
+        stride = std::max(stride, n);
+    }
+    OpCase c(n_token, 1, static_cast<int32_t>(s.fresh.size()));
+    const bool latent = s.kind == HEARTH_CACHE_LATENT;
+    c.cache({s.kind, 2, s.n_head_kv, s.k_width, s.v_width, s.k_type, s.v_type, s.window, 0}, n_page);
+    OpCase::CacheTables& tables = c.tables[0];
+    tables.page_stride = stride;
+    tables.page.assign(static_cast<std::size_t>(stride) * s.fresh.size(), -1);
+    std::vector<int32_t> unused;
+    for (int32_t p = 0; p < n_page; ++p) unused.push_back(p);
+    for (int32_t p = 0; p < 2 * n_page; ++p)
+        c.pages[0][p] = {random_rows(random, s.k_type, int64_t{32} * s.n_head_kv * s.k_width),
+                         latent ? std::vector<uint8_t>() : random_rows(random, s.v_type, int64_t{32} * s.n_head_kv * s.v_width)};
+    if (s.dirty)
+        for (auto& [id, page] : c.pages[0]) std::fill(page.k.begin(), page.k.end(), 0xFF), std::fill(page.v.begin(), page.v.end(), 0xFF);
+    int32_t t = 0;
+    for (std::size_t i = 0; i < s.fresh.size(); ++i) {
+        const int32_t first_needed = s.kind == HEARTH_CACHE_WINDOW ? std::max(0, s.past[i] - s.window + 1) : 0;
+        for (int32_t p = first_needed / 32; p < (s.past[i] + s.fresh[i] + 31) / 32; ++p) {
+            const std::size_t pick = random.below(unused.size());
+            tables.page[i * static_cast<std::size_t>(stride) + static_cast<std::size_t>(p)] = unused[pick];
+            if (s.dirty) write_past(c, s, unused[pick], s.past[i] - 32 * p, random);
+            unused.erase(unused.begin() + static_cast<std::ptrdiff_t>(pick));
+        }
+        for (int32_t k = 0; k < s.fresh[i]; ++k, ++t) {
+            const auto at = static_cast<std::size_t>(t);
+            c.seq[at] = static_cast<int32_t>(i);
+            c.index[at] = s.past[i] + k;
+            c.attend[at] = {0, s.past[i] + k + 1};
+        }
+    }
+    const auto values = [&](int32_t n_group, int32_t width) {
+        return random.normals(static_cast<std::size_t>(n_token) * static_cast<std::size_t>(n_group * width));
+    };
+    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width, .group_gap = 4},
+                            in_blocks(s.k_type) ? exact_queries(random, static_cast<std::size_t>(n_token * s.n_head * s.k_width)) : values(s.n_head, s.k_width));
+    const int32_t k = c.input({.n_group = s.n_head_kv, .group_width = s.k_width}, values(s.n_head_kv, s.k_width));
+    const int32_t v = c.input({.n_group = s.n_head_kv, .group_width = s.v_width}, values(s.n_head_kv, s.v_width));
+    const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
+    std::vector<int32_t> sink;
+    if (s.sink) sink.push_back(c.weight(Format::F32, HEARTH_USE_VECTOR, {s.n_head}, random.normals(static_cast<std::size_t>(s.n_head))));
+    hearth_node& store = c.node(HEARTH_OP_CACHE_STORE, latent ? std::vector<int32_t>{k} : std::vector<int32_t>{k, v}, {});
+    store.cache_group = 0, store.cache_layer = 1;
+    hearth_node& node = c.node(HEARTH_OP_ATTENTION, {q}, {out}, sink);
+    node.cache_group = 0, node.cache_layer = 1;
+    node.p.attention = {s.window, 1 / std::sqrt(static_cast<float>(s.k_width)), s.softcap, s.alibi};
+    return c;
+}
+
+// A weighted mean of up to 84 values of about 4: rounding of scores (times their size) and of the sums.
+constexpr double kAttentionBound = 200 * 0x1p-24;
+
+// What is no finite number as finite ones that nothing is close to, so that such can be compared.
+inline std::vector<float> numbers(std::vector<float> values) {
+    for (float& x : values) x = std::isnan(x) ? 1e30f : std::isinf(x) ? std::copysign(2e30f, x) : x;
+    return values;
+}
+
+inline void compare(const std::string& what, const OpCase& c, double bound, bool pages) {
+    INFO(what << " seed " << seed());
+    const Outcome want = Candidate{"ref", hearth_backend_ref(), ""}.run(c);
+    REQUIRE(want.error == "");
+    for (const Candidate& candidate : cpu_levels()) {
+        const Outcome got = candidate.run(c, {.n_thread = 3});
+        REQUIRE(got.error == "");
+        for (const auto& [value, data] : want.value) check_close(candidate.name + " " + what, numbers(got.value.at(value)), numbers(data), bound, bound);
+        if (!pages) continue;
+        for (const auto& [id, page] : want.pages[0]) {
+            INFO(candidate.name << " page " << id);
+            CHECK(got.pages[0].at(id).k == page.k);
+            CHECK(got.pages[0].at(id).v == page.v);
+        }
+    }
+}
+
+}  // namespace hearth::test
