@@ -313,7 +313,8 @@ int32_t cpu_run(hearth_device* device, hearth_program* program, const hearth_run
         Work work{nullptr, {}, {args, &device->kernels}, &device->host, options, 0, false};
         device->host.burst(device->host.user, 1);
         while (result == HEARTH_RUN_DONE && cursor->node < program->steps.size()) {
-            const bool done = program->times.empty() ? run_step(work, program->steps[cursor->node], cursor) : run_timed(work, *program, cursor);
+            const bool done = program->times.empty() ? run_step(work, program->steps[cursor->node], cursor)
+                                                     : run_timed(work, *program, cursor);
             if (!done) result = cancelled(options) ? HEARTH_RUN_CANCELLED : HEARTH_RUN_PAUSED;
         }
         device->host.burst(device->host.user, 0);

@@ -16,7 +16,9 @@ constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value
 constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
 constexpr int64_t kChannelsPerPart = 256;
 
-int64_t row_of(int32_t format, int64_t width) { return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width))); }
+int64_t row_of(int32_t format, int64_t width) {
+    return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width)));
+}
 
 const KeyKernel* key_kernel(const Kernels& kernels, int32_t type) {
     for (const CachedKernels* table : kernels.cached)

@@ -12,7 +12,8 @@ typedef int16_t Shorts __attribute__((vector_size(4 * kLanes)));
 constexpr int kVectors = static_cast<int>(hearth::cpu::kPanelRows) / kLanes;  // registers per panel
 
 HEARTH_INLINE inline Ints loadi(const void* p) { return load<Ints>(static_cast<const uint8_t*>(p)); }
-HEARTH_INLINE inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }  // 4 bytes to every lane
+// 4 bytes to every lane.
+HEARTH_INLINE inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }
 HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask in every byte
     return (reinterpret_cast<Ints>(reinterpret_cast<Words>(codes) >> shift)) & (mask * 0x01010101);
 }
@@ -79,8 +80,7 @@ HEARTH_INLINE inline Ints finish(Ints partial) { return pair_dot(partial, Ints{}
 
 constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
 
-// Adds the sums of signed code * q, times factor where `scaled`. kSignedOffset times the sum of q is in it and must come
-// off.
+// Adds the sums of signed code * q, times factor where `scaled`. kSignedOffset times the sum of q is in it and must come off.
 #if defined(__AVX512VNNI__)
 constexpr int kSignedOffset = 128;
 HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }

@@ -30,9 +30,9 @@ struct Scales {
 
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
 // the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
-// otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a
-// panel, each 16 times its offset in the fields' order (layout.cpp).
-// F::finish() adds a block's sums.
+// otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after
+// which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a panel, each 16 times its
+// offset in the fields' order (layout.cpp). F::finish() adds a block's sums.
 template <class F>
 struct Panel {
     using Act = typename F::Act;
