@@ -21,6 +21,7 @@
 #include <memory>
 #include <new>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "base/platform.hpp"
@@ -58,6 +59,23 @@ File& File::operator=(File&& other) noexcept {
 File::~File() {
     if (handle_ >= 0) ::close(static_cast<int>(handle_));
 }
+
+namespace {
+
+// Calls again what a signal interrupts; -1 or nullptr says that something failed.
+template <class F>
+auto retried(F call) {
+    for (;;) {
+        const auto got = call();
+        if constexpr (std::is_pointer_v<decltype(call())>) {
+            if (got || errno != EINTR) return got;
+        } else {
+            if (got >= 0 || errno != EINTR) return got;
+        }
+    }
+}
+
+}  // namespace
 
 Result<File> File::open_read(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not block us
@@ -307,12 +325,12 @@ std::string own_folder() {
         ~Opened() {
             if (file >= 0) ::close(file);
         }
-    } maps{::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};  // stdio would take missing memory for the end of the file
+    } maps{retried([] { return ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC); })};  // stdio would take missing memory for the end
     char block[1024];
     std::string folder, line;
     ssize_t n = 0, at = 0;
     const auto next = [&] {
-        if (at == n) n = ::read(maps.file, block, sizeof block), at = 0;
+        if (at == n) n = retried([&] { return ::read(maps.file, block, sizeof block); }), at = 0;
         return n > 0 ? static_cast<unsigned char>(block[at++]) : -1;
     };
     for (int c = 0; folder.empty() && (c = next()) >= 0;) {
@@ -344,10 +362,15 @@ Result<std::vector<std::string>> list_folder(const std::string& folder) {
     struct Close {
         void operator()(DIR* d) const { ::closedir(d); }
     };
-    const std::unique_ptr<DIR, Close> open(::opendir(folder.c_str()));
+    const std::unique_ptr<DIR, Close> open(retried([&] { return ::opendir(folder.c_str()); }));
     if (!open) return fail_system(Code::io, folder, "cannot be listed", errno);
+    const auto next = [&] {
+        errno = 0;  // what readdir leaves at the end
+        return ::readdir(open.get());
+    };
     std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(open.get())) names.emplace_back(entry->d_name);
+    while (const dirent* entry = retried(next)) names.emplace_back(entry->d_name);
+    if (errno != 0) return fail_system(Code::io, folder, "cannot be listed", errno);
     return names;
 }
 
