@@ -262,11 +262,21 @@ Library::~Library() {
     if (handle_) dlclose(reinterpret_cast<void*>(handle_));
 }
 
+// Does the loader lack memory? It says so in words alone. glibc leaves out the system's reason where its own allocations fail: files that
+// it cannot open or tables that it cannot make, for no reason.
+static bool is_out_of_memory(std::string_view text) {
+    constexpr std::string_view kEnds[] = {": Cannot allocate memory", ": Out of memory", "out of memory", ": cannot open shared object file"};
+    if (std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view end) { return text.ends_with(end); })) return true;
+    if (text.find("static TLS block") != text.npos) return false;  // there is room, but not for this library
+    return text.find(": cannot create ") != text.npos || text.find(": cannot allocate ") != text.npos;
+}
+
 Result<Library> Library::open(const std::string& path) {
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char* why = dlerror();
-        return fail(Code::io, "{}: cannot be opened: {}", path, why ? why : "the loader does not say why");
+        const std::string_view text = why ? why : "the loader does not say why";
+        return fail(is_out_of_memory(text) ? Code::oom_host : Code::io, "{}: cannot be opened: {}", path, text);
     }
     return Library(reinterpret_cast<intptr_t>(handle));
 }

@@ -76,7 +76,7 @@ Result<const hearth_backend*> Runtime::find_backend(const std::string& name) {
     HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
     for (const PluginFile& file : files) {
         if (file.name != name) continue;
-        const Plugin plugin = plugins_.open(file);
+        HEARTH_TRY(const Plugin plugin, plugins_.open(file));
         if (plugin.backend) return plugin.backend;
         if (unusable.reason.empty()) unusable = plugin;
     }
@@ -116,7 +116,10 @@ Result<std::vector<DeviceRef>> Runtime::resolve(const DeviceSpec& spec) {
         HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
         HEARTH_TRY(const std::string known, known_text());
         for (const PluginFile& file : files)
-            if (!is_host_side(file.name)) why += "; " + file.path + ": " + plugins_.open(file).reason;
+            if (!is_host_side(file.name)) {
+                HEARTH_TRY(const Plugin plugin, plugins_.open(file));
+                why += "; " + file.path + ": " + plugin.reason;
+            }
         return fail(Code::placement, "'{}' asks for layers on an accelerator, and none is usable (known: {}; plugins in {}{})",
                     to_string(spec), known, plugins_.places(), why);
     }
@@ -135,7 +138,8 @@ Result<std::vector<DeviceRef>> Runtime::accelerators() {
     HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
     for (const PluginFile& file : files) {
         if (is_host_side(file.name)) continue;
-        if (const Plugin plugin = plugins_.open(file); plugin.backend) add(plugin.backend);
+        HEARTH_TRY(const Plugin plugin, plugins_.open(file));
+        if (plugin.backend) add(plugin.backend);
     }
     std::stable_sort(usable.begin(), usable.end(), [](const auto* a, const auto* b) { return a->score() > b->score(); });
     std::vector<DeviceRef> found;
@@ -171,7 +175,7 @@ Result<std::vector<Runtime::Listed>> Runtime::list(std::size_t n_wanted) {
     HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
     for (const PluginFile& file : files) {
         if (all.size() >= n_wanted) return all;
-        const Plugin plugin = plugins_.open(file);
+        HEARTH_TRY(const Plugin plugin, plugins_.open(file));
         const std::string subject = file.name.empty() ? file.path : file.name;
         if (!plugin.backend) {
             all.push_back({{}, nullptr, subject, plugin.reason + " (" + file.path + ")"});

@@ -107,10 +107,11 @@ std::string fault_of(const hearth_backend& table, const std::string& name) {
     return {};
 }
 
-Plugin open_file(const PluginFile& file) {
+Result<Plugin> open_file(const PluginFile& file) {
     Plugin plugin{file, nullptr, file.unusable};
     if (!plugin.reason.empty()) return plugin;
     Result<os::Library> library = os::Library::open(file.path);
+    if (library.code() == Code::oom_host) return library.failure();
     if (!library) {
         plugin.reason = error_record().message;
         return plugin;
@@ -161,10 +162,11 @@ std::string Plugins::places() const {
     return all;
 }
 
-Plugin Plugins::open(const PluginFile& file) {
+Result<Plugin> Plugins::open(const PluginFile& file) {
     for (const Plugin& plugin : opened_)
         if (plugin.file.path == file.path) return plugin;
-    opened_.push_back(open_file(file));
+    HEARTH_TRY(Plugin plugin, open_file(file));
+    opened_.push_back(std::move(plugin));
     return opened_.back();
 }
 

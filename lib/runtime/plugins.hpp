@@ -34,7 +34,8 @@ class Plugins {
     Result<std::vector<PluginFile>> files() const;
     std::string places() const;             // where files() looked, for an error
     // Opens a file once and checks it; the answer stays the same afterwards. What is usable stays mapped until the process ends.
-    Plugin open(const PluginFile& file);
+    // Fails where memory is out, and then another try may do better.
+    Result<Plugin> open(const PluginFile& file);
 
   private:
     std::string paths_;
