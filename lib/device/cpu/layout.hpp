@@ -2,10 +2,7 @@
 //
 // vector   float32 [n], whatever the file has
 // rows     as in the file
-// panels   16 rows interleaved: block b of a panel starts at 16 * block_bytes * b and holds each field of the 16 blocks
-//          together, interleaved by row in units of the field's kernel (a scale: 2 bytes; codes: 4 bytes). Fields come in the
-//          file's order, but scales before codes in Q2_K, Q3_K and Q6_K. A last panel is padded with zero rows.
-//          In Q3_K, Q5_K, Q6_K, Q5_0 and Q5_1 the bits of the codes change places within their block first (arrange()).
+// panels   16 rows interleaved, see panel.hpp; where the last panel of a matrix has fewer rows, its last row fills it up
 #pragma once
 
 #include <hearth/backend.h>
