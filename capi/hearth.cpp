@@ -154,7 +154,7 @@ hearth_status hearth_model_load(hearth_runtime* runtime, const hearth_source* so
     return guarded([&]() -> Status {
         HEARTH_CHECK(need(out, "the output"));
         HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
-        HEARTH_TRY(const ModelOptions options, model_options(params));
+        HEARTH_TRY(const ModelOptions options, model_options(params, source));
         HEARTH_TRY(auto tensors, open_source(source));
         auto object = std::make_unique<ModelObject>();
         object->runtime = r->runtime;

@@ -18,10 +18,14 @@ Result<std::unique_ptr<TensorSource>> open_source(const hearth_source* source) {
     return open_model_callbacks({s.read_user, s.read_size, s.read});
 }
 
-Result<ModelOptions> model_options(const hearth_model_params* params) {
+Result<ModelOptions> model_options(const hearth_model_params* params, const hearth_source* source) {
     hearth_model_params p;
     HEARTH_CHECK(read_struct(params, "hearth_model_params", &p));
+    HEARTH_CHECK(need(source, "the source"));
+    hearth_source s;
+    HEARTH_CHECK(read_struct(source, "hearth_source", &s));
     ModelOptions o;
+    o.in_place = s.use_mmap == HEARTH_ON;
     if (p.device) o.device = field_text(p.device, p.device_size);
     if (p.pre_tokenizer) o.pre_tokenizer = field_text(p.pre_tokenizer, p.pre_tokenizer_size);
     o.unknown_tensors_warn = p.unknown_tensors_warn == HEARTH_ON;

@@ -16,7 +16,7 @@
 namespace hearth::capi {
 
 Result<std::unique_ptr<TensorSource>> open_source(const hearth_source* source);
-Result<ModelOptions> model_options(const hearth_model_params* params);
+Result<ModelOptions> model_options(const hearth_model_params* params, const hearth_source* source);
 Result<ContextOptions> context_options(const hearth_context_params* params);
 std::string meta_text(const MetaValue& value);  // arrays are cut after 16 entries
 

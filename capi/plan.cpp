@@ -20,7 +20,7 @@ struct Planned {
 Result<Planned> plan_of(hearth_runtime* runtime, const hearth_source* source, const hearth_model_params* model_params,
                         const hearth_context_params* context_params) {
     HEARTH_TRY(const auto r, borrow<RuntimeObject>(runtime));
-    HEARTH_TRY(ModelOptions options, model_options(model_params));
+    HEARTH_TRY(ModelOptions options, model_options(model_params, source));
     if (options.vocab_only) return fail(Code::invalid_argument, "vocab_only loads no weights: there is nothing to plan");
     HEARTH_TRY(const ContextOptions context, context_options(context_params));
     options.context = context;
@@ -50,6 +50,7 @@ hearth_device_plan device_info(const DevicePlan& d, const PlanReport& plan) {
     info.available_bytes = d.available_bytes;
     info.reserve_bytes = d.reserve_bytes;
     info.token_bytes = d.token_bytes;
+    info.mapped_bytes = d.mapped_bytes;
     info.declared_rate = d.declared_rate;
     info.achieved_rate = d.achieved_rate;
     info.is_slow = d.slow;
@@ -80,6 +81,7 @@ hearth_status hearth_plan_make(hearth_runtime* runtime, const hearth_source* sou
         info.fits = plan.fits();
         for (const DevicePlan& d : plan.devices) {
             info.weight_bytes += d.weight_bytes;
+            info.mapped_bytes += d.mapped_bytes;
             info.cache_bytes += d.cache_bytes;
             info.activation_bytes += d.activation_bytes;
             info.scratch_bytes += d.scratch_bytes;

@@ -108,6 +108,7 @@ Json device_json(const hearth_device_plan& d) {
             {"output", d.has_output != 0},
             {"cache", d.has_cache != 0},
             {"weight_bytes", d.weight_bytes},
+            {"mapped_bytes", d.mapped_bytes},
             {"cache_bytes", d.cache_bytes},
             {"activation_bytes", d.activation_bytes},
             {"scratch_bytes", d.scratch_bytes},
@@ -125,6 +126,7 @@ Json plan_json(const hearth_plan_info& p, const std::vector<hearth_device_plan>&
     for (const hearth_device_plan& d : devices) all.push_back(device_json(d));
     return {{"fits", p.fits != 0},
             {"weight_bytes", p.weight_bytes},
+            {"mapped_bytes", p.mapped_bytes},
             {"cache_bytes", p.cache_bytes},
             {"activation_bytes", p.activation_bytes},
             {"scratch_bytes", p.scratch_bytes},
@@ -149,7 +151,7 @@ void plan_text(const hearth_device_plan& d) {
     if (d.has_embedding) parts += ", embedding";
     if (d.has_output) parts += ", output";
     line(d.device, parts);
-    line("  weights", bytes_text(d.weight_bytes));
+    line("  weights", bytes_text(d.weight_bytes) + (d.mapped_bytes > 0 ? ", and " + bytes_text(d.mapped_bytes) + " mapped" : std::string()));
     line("  KV cache", bytes_text(d.cache_bytes));
     line("  activations", bytes_text(d.activation_bytes));
     line("  scratch", bytes_text(d.scratch_bytes));

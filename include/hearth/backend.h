@@ -142,6 +142,7 @@ typedef struct hearth_graph {
     int64_t arena_bytes;
     int32_t deterministic;            /* 1: what a row becomes may not depend on how many there are in a run; a backend that
                                          cannot promise that refuses to compile it, HEARTH_E_PLACEMENT */
+    const struct hearth_layout *weight_layout; /* [n_weight] where MEASURE is to know them; NULL = what tensor_layout says */
 } hearth_graph;
 
 /* ---- a run ---- */
@@ -280,6 +281,13 @@ typedef struct hearth_backend {
     /* Waits until all that run() of this program enqueued has finished, and says how that ended; backends that work inside run()
      * return 0. */
     int32_t (*wait)(hearth_device *device, hearth_program *program, hearth_fault *fault);
+
+    /* The two from here on are optional: NULL, or beyond `size`, in a backend that copies every weight.
+     * The layout of a weight whose rows are read where they lie, as in the file, in memory of this process; out->bytes are theirs,
+     * or 0 for a weight that must be copied. */
+    int32_t (*borrowed_layout)(hearth_device *device, const hearth_weight *weight, hearth_layout *out, hearth_fault *fault);
+    /* A buffer over memory that stays until the buffer is freed, is never written, and counts as nobody's allocation. */
+    int32_t (*borrow)(hearth_device *device, const void *memory, uint64_t bytes, hearth_buffer **out, hearth_fault *fault);
 } hearth_backend;
 
 /* ---- collectives ---- */

@@ -139,7 +139,11 @@ HEARTH_API hearth_status hearth_runtime_n_thread(hearth_runtime *runtime, int32_
 /* Where a model comes from: exactly one of path, memory and read. */
 typedef struct hearth_source {
     uint32_t struct_size;
-    uint32_t use_mmap; /* HEARTH_ON: map the file instead of reading it (a file truncated meanwhile kills the process) */
+    /* HEARTH_ON: the file is mapped, and weights stay in it, or in `memory`, where their device can use them so (the CPU: matrices;
+     * others copy). Loads take hardly any time and processes share the pages, but every step interleaves what it reads: single
+     * tokens then come at about a third of the rate, long prompts as fast as before. And a file that is truncated meanwhile kills
+     * the process. docs/formats.md has the figures. */
+    uint32_t use_mmap;
     const char *path;  /* of the first file of a split model */
     size_t path_size;
     const void *memory; /* a whole GGUF file; must stay until the model is released */
@@ -193,7 +197,7 @@ typedef struct hearth_model_info {
     int32_t n_pos_axis;     /* positions per token: 1, or 4 for M-RoPE */
     uint64_t n_parameter;   /* elements of all tensors */
     uint64_t file_bytes;    /* of all tensors in the file */
-    uint64_t weight_bytes;  /* on the device; 0 for vocab_only */
+    uint64_t weight_bytes;  /* on the device; 0 for vocab_only; mapped ones are not in it */
     char architecture[64];  /* "llama" */
     char description[128];  /* "llama 1.2B Q4_0" */
     char device[64];        /* where the weights go: "cpu", "cpu, sim:0" */
@@ -267,6 +271,7 @@ typedef struct hearth_plan_info {
     uint64_t weight_bytes, cache_bytes, activation_bytes, scratch_bytes, output_bytes;
     uint64_t total_bytes, available_bytes, reserve_bytes;
     int32_t n_ctx_fits; /* the largest n_ctx that fits, 0 = not even one page */
+    uint64_t mapped_bytes; /* of weights that stay in the file or memory they come from (use_mmap): in none of the sums above */
 } hearth_plan_info;
 /* What loading this model and creating such a context will take, from headers only: no weight is read. [F] */
 HEARTH_API hearth_status hearth_plan_make(hearth_runtime *runtime, const hearth_source *source,
@@ -284,11 +289,12 @@ typedef struct hearth_device_plan {
     uint64_t weight_bytes, cache_bytes, activation_bytes, scratch_bytes;
     uint64_t host_bytes; /* host: logits, and what travels between devices */
     uint64_t total_bytes, available_bytes, reserve_bytes;
-    uint64_t token_bytes;   /* of the weights, what the step of one token reads here */
+    uint64_t token_bytes;   /* of the weights, mapped ones too, what the step of one token reads here */
     uint64_t declared_rate; /* bytes per second that the backend declares for this memory, 0 = unknown */
     uint64_t achieved_rate; /* of a loaded model: that of the last steps of one token, weights and cache; 0 = none yet */
     uint32_t is_slow;       /* 1: achieved_rate is far below declared_rate; the log has said so */
     uint32_t reserved;
+    uint64_t mapped_bytes; /* of weights that stay in the file or memory they come from (use_mmap): in none of the sums above */
 } hearth_device_plan;
 /* The same plan device by device: *n is their number; the first cap are written (out[0].struct_size is that of all). [F] */
 HEARTH_API hearth_status hearth_plan_devices(hearth_runtime *runtime, const hearth_source *source,

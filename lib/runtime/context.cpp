@@ -59,12 +59,14 @@ uint64_t largest_sum(const std::vector<SplitGraph>& graphs) {
     return (bytes + 63) / 64 * 64;
 }
 
-Status measure_graph(const SplitGraph& split, const Placement& placement, ContextBytes* bytes) {
+Status measure_graph(const SplitGraph& split, const Placement& placement, const std::vector<WeightPart>& parts, ContextBytes* bytes) {
     const hearth_graph whole = split.graph().view();
     for (std::size_t i = 0; i < split.segments().size(); ++i) {
         const Segment& segment = split.segments()[i];
         const auto d = static_cast<std::size_t>(segment.device);
-        HEARTH_TRY(const hearth_program_bytes program, placement.devices[d]->measure(split.view(i)));
+        hearth_graph graph = split.view(i);
+        graph.weight_layout = parts[d].layouts.data();
+        HEARTH_TRY(const hearth_program_bytes program, placement.devices[d]->measure(graph));
         DeviceBytes& here = bytes->devices[d];
         here.arena_bytes = std::max(here.arena_bytes, static_cast<uint64_t>(split.arena_bytes(segment.device)));
         here.scratch_bytes = std::max(here.scratch_bytes, program.scratch_bytes);
@@ -75,11 +77,11 @@ Status measure_graph(const SplitGraph& split, const Placement& placement, Contex
     return {};
 }
 
-Result<ContextBytes> measure(const Model& model, const Placement& placement, const std::vector<SplitGraph>& graphs,
-                             const ContextOptions& o) {
+Result<ContextBytes> measure(const Model& model, const Placement& placement, const std::vector<WeightPart>& parts,
+                             const std::vector<SplitGraph>& graphs, const ContextOptions& o) {
     ContextBytes bytes;
     bytes.devices.resize(placement.devices.size());
-    for (const SplitGraph& graph : graphs) HEARTH_CHECK(measure_graph(graph, placement, &bytes));
+    for (const SplitGraph& graph : graphs) HEARTH_CHECK(measure_graph(graph, placement, parts, &bytes));
     for (std::size_t d = 0; d < placement.devices.size(); ++d) {
         for (const hearth_cache& cache : graphs[0].caches(static_cast<int32_t>(d))) {
             if (cache.n_layer == 0) continue;
@@ -105,13 +107,14 @@ DeviceBytes ContextBytes::sum() const {
 }
 
 Result<ContextBytes> Context::plan(const Model& model, const ContextOptions& options) {
-    return plan(model, model.placement(), options);
+    return plan(model, model.placement(), model.parts(), options);
 }
 
-Result<ContextBytes> Context::plan(const Model& model, const Placement& placement, const ContextOptions& options) {
+Result<ContextBytes> Context::plan(const Model& model, const Placement& placement, const std::vector<WeightPart>& parts,
+                                   const ContextOptions& options) {
     HEARTH_TRY(const ContextOptions o, complete(model, options));
     HEARTH_TRY(const std::vector<SplitGraph> graphs, bucket_graphs(model, placement, o));
-    return measure(model, placement, graphs, o);
+    return measure(model, placement, parts, graphs, o);
 }
 
 Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, const ContextOptions& options) {
@@ -121,7 +124,7 @@ Result<std::unique_ptr<Context>> Context::make(std::shared_ptr<Model> model, con
     HEARTH_TRY(const ContextOptions o, complete(*model, options));
     std::unique_ptr<Context> context(new Context(std::move(model), o));
     HEARTH_TRY(std::vector<SplitGraph> graphs, bucket_graphs(*context->model_, context->model_->placement(), o));
-    HEARTH_TRY(context->bytes_, measure(*context->model_, context->model_->placement(), graphs, o));
+    HEARTH_TRY(context->bytes_, measure(*context->model_, context->model_->placement(), context->model_->parts(), graphs, o));
     const uint64_t sum_bytes = largest_sum(graphs);
     context->buckets_.reserve(graphs.size());
     for (SplitGraph& graph : graphs) {

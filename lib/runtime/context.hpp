@@ -43,7 +43,8 @@ class Context {
     static Result<std::unique_ptr<Context>> make(std::shared_ptr<Model> model, const ContextOptions& options);
     // The same numbers without allocating anything.
     static Result<ContextBytes> plan(const Model& model, const ContextOptions& options);
-    static Result<ContextBytes> plan(const Model& model, const Placement& placement, const ContextOptions& options);
+    static Result<ContextBytes> plan(const Model& model, const Placement& placement, const std::vector<WeightPart>& parts,
+                                     const ContextOptions& options);
     ~Context();
 
     const Model& model() const { return *model_; }

@@ -1,6 +1,7 @@
 // Calls a backend's function table and turns its faults into this thread's error record.
 #include "runtime/device.hpp"
 
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <utility>
@@ -118,6 +119,23 @@ Result<hearth_layout> Device::layout(const hearth_weight& weight) {
     hearth_layout layout{};
     HEARTH_CHECK(check(table_.tensor_layout(handle_, &weight, &layout, &fault), fault));
     return layout;
+}
+
+Result<hearth_layout> Device::borrowed_layout(const hearth_weight& weight) {
+    hearth_layout layout{};
+    if (table_.size < offsetof(hearth_backend, borrow) + sizeof table_.borrow || !table_.borrowed_layout || !table_.borrow) return layout;
+    hearth_fault fault{};
+    std::lock_guard lock(mutex_);
+    HEARTH_CHECK(check(table_.borrowed_layout(handle_, &weight, &layout, &fault), fault));
+    return layout;
+}
+
+Result<DeviceBuffer> Device::borrow(const void* memory, uint64_t bytes) {
+    hearth_fault fault{};
+    std::lock_guard lock(mutex_);
+    hearth_buffer* buffer = nullptr;
+    HEARTH_CHECK(check(table_.borrow(handle_, memory, bytes, &buffer, &fault), fault));
+    return DeviceBuffer(this, buffer, bytes);
 }
 
 Status Device::upload_weight(const hearth_weight& weight, const hearth_layout& layout, hearth_place to,

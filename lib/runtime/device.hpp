@@ -50,6 +50,9 @@ class Device {
     Status download(hearth_place from, void* to, uint64_t bytes);
     Status copy(hearth_place from, hearth_place to, uint64_t bytes);
     Result<hearth_layout> layout(const hearth_weight& weight);
+    // Of a weight that stays in memory of the process; 0 bytes where this device or weight needs a copy.
+    Result<hearth_layout> borrowed_layout(const hearth_weight& weight);
+    Result<DeviceBuffer> borrow(const void* memory, uint64_t bytes);  // which must stay as long as the buffer
     Status upload_weight(const hearth_weight& weight, const hearth_layout& layout, hearth_place to, int64_t row_begin,
                          int64_t n_row, const void* rows);
     Result<uint64_t> page_bytes(const hearth_cache& cache);

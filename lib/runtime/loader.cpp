@@ -10,15 +10,16 @@ constexpr uint64_t kChunkBytes = 4 << 20;
 constexpr int64_t kChunksPerBatch = 16;  // between two calls of the progress callback
 }  // namespace
 
-WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map)
-    : runtime_(runtime), placement_(placement), source_(source), weights_(weights), map_(map), same_rows_(map.weights.size()) {
-    const auto used = [&](std::size_t weight) {
-        return std::any_of(map.used.begin(), map.used.end(), [&](const std::vector<bool>& of_device) { return of_device[weight]; });
+WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map,
+                           const std::vector<WeightPart>& parts)
+    : runtime_(runtime), placement_(placement), source_(source), weights_(weights), map_(map), parts_(parts), same_rows_(map.weights.size()) {
+    const auto copied = [&](std::size_t weight) {
+        return std::any_of(parts.begin(), parts.end(), [&](const WeightPart& part) { return part.offsets[weight] != WeightPart::kAbsent; });
     };
     for (std::size_t i = 0; i < map.weights.size(); ++i) {
         const WeightSlice* slice = map.slice(i);
         const bool rows = slice && (!slice->rows.empty() || slice->matrices.size() > 0);
-        if (used(i)) same_rows_[rows ? i : map.entry(i)].push_back(i);
+        if (copied(i)) same_rows_[rows ? i : map.entry(i)].push_back(i);
     }
     for (std::size_t i = 0; i < map.weights.size(); ++i)
         if (!same_rows_[i].empty()) cut(i);
@@ -90,8 +91,8 @@ Status WeightLoader::copy(const Chunk& chunk, Staging& staging) {
     HEARTH_CHECK(read(chunk, staging.rows.data()));
     for (const std::size_t weight : same_rows_[chunk.weight]) {
         const std::byte* rows = columns_of(weight, chunk, staging);
-        for (std::size_t d = 0; d < parts_->size(); ++d) {
-            const WeightPart& part = (*parts_)[d];
+        for (std::size_t d = 0; d < parts_.size(); ++d) {
+            const WeightPart& part = parts_[d];
             if (part.offsets[weight] == WeightPart::kAbsent) continue;
             HEARTH_CHECK(placement_.devices[d]->upload_weight(map_.weights[weight], part.layouts[weight], part.places[weight],
                                                               chunk.row_begin, chunk.n_row, rows));
@@ -111,8 +112,7 @@ void WeightLoader::part(void* self, int64_t index, int32_t thread) {
     static_cast<WeightLoader*>(self)->part_of(index, thread);
 }
 
-Status WeightLoader::run(const std::vector<WeightPart>& parts, const std::function<bool(const LoadProgress&)>& progress) {
-    parts_ = &parts;
+Status WeightLoader::run(const std::function<bool(const LoadProgress&)>& progress) {
     staging_.resize(static_cast<std::size_t>(runtime_.n_thread()));
     for (Staging& staging : staging_) {
         staging.rows.resize(largest_);

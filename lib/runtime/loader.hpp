@@ -11,12 +11,13 @@ namespace hearth {
 
 class WeightLoader {
   public:
-    // All must outlive this.
-    WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map);
+    // All must outlive this. parts: what is copied where; their places are needed by run() alone.
+    WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map,
+                 const std::vector<WeightPart>& parts);
 
     uint64_t total_bytes() const { return total_bytes_; }  // to be read
     // Cancelled by the progress callback: Code::cancelled. On failure nothing is left behind but the target's content.
-    Status run(const std::vector<WeightPart>& parts, const std::function<bool(const LoadProgress&)>& progress);
+    Status run(const std::function<bool(const LoadProgress&)>& progress);
 
   private:
     // Rows of one weight, which may be a slice; rows of a whole weight go to all that have the same rows, whole or columns of them.
@@ -42,7 +43,7 @@ class WeightLoader {
     const TensorSource& source_;
     const Weights& weights_;
     const WeightMap& map_;
-    const std::vector<WeightPart>* parts_ = nullptr;
+    const std::vector<WeightPart>& parts_;
     std::vector<std::vector<std::size_t>> same_rows_;  // [n_weight] of a whole weight: what is filled from its rows
     std::vector<Chunk> chunks_;
     uint64_t total_bytes_ = 0, largest_ = 0;

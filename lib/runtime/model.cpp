@@ -43,6 +43,7 @@ Result<std::shared_ptr<Model>> Model::open(std::shared_ptr<Runtime> runtime, std
     std::shared_ptr<Model> model(new Model());
     model->runtime_ = std::move(runtime);
     model->source_ = std::move(source);
+    model->in_place_ = options.in_place;
     HEARTH_CHECK(model->read_vocab(options));
     Result<Hparams> hparams = read_hparams(*model->source_);
     if (!hparams && !options.vocab_only) return hparams.failure();
@@ -112,22 +113,45 @@ Result<WeightMap> Model::map_weights(const Placement& placement) const {
     return map;
 }
 
+// Where all rows of a weight follow each other in the source's memory; nullptr = nowhere, or they are not to stay there.
+const std::byte* Model::rows_in_memory(const WeightMap& map, std::size_t weight) const {
+    const TensorInfo& tensor = *weights_->entries()[map.entry(weight)].tensor;
+    const std::byte* data = in_place_ ? source_->data(tensor) : nullptr;
+    const WeightSlice* slice = map.slice(weight);
+    if (!data || !slice) return data;
+    const hearth_weight &local = map.weights[weight], &whole = map.weights[map.entry(weight)];
+    const bool one_matrix = local.n_dim < 3 || local.shape[0] == 1;
+    if (!slice->columns.empty() || slice->rows.size() > (one_matrix ? 1 : 0)) return nullptr;
+    int64_t row = slice->matrices.begin * whole.shape[whole.n_dim == 3 ? 1 : 0];
+    if (!slice->rows.empty()) row += slice->rows[0].begin;
+    return data + static_cast<uint64_t>(row) * (tensor.bytes / static_cast<uint64_t>(tensor.n_row()));
+}
+
 Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const {
     WeightPart part;
     uint64_t offset = 0;
     for (std::size_t i = 0; i < used.size(); ++i) {
         part.layouts.emplace_back();
         part.offsets.push_back(WeightPart::kAbsent);
+        part.memory.push_back(nullptr);
         if (!used[i]) continue;
-        Result<hearth_layout> layout = device.layout(map.weights[i]);
+        const std::byte* memory = rows_in_memory(map, i);
+        Result<hearth_layout> layout = memory ? device.borrowed_layout(map.weights[i]) : hearth_layout{};
+        const bool stays = layout && layout->bytes > 0 && reinterpret_cast<std::uintptr_t>(memory) % layout->align == 0;
+        if (layout && !stays) layout = device.layout(map.weights[i]);
         if (!layout)
             return fail_again("{}: tensor {}: {}", source_->name(), weights_->entries()[map.entry(i)].tensor->name,
                               std::string(error_record().message));
+        part.layouts.back() = *layout;
+        part.token_bytes += read_by_a_token(map.weights[i], *layout, hparams_);
+        if (stays) {
+            part.memory.back() = memory;
+            part.mapped_bytes += layout->bytes;
+            continue;
+        }
         offset = align_up(offset, std::max(kWeightAlign, layout->align));
         part.offsets.back() = offset;
-        part.layouts.back() = *layout;
         offset += layout->bytes;
-        part.token_bytes += read_by_a_token(map.weights[i], *layout, hparams_);
     }
     part.bytes = align_up(offset, kWeightAlign);
     return part;
@@ -187,17 +211,22 @@ Status Model::load_weights(const std::function<bool(const LoadProgress&)>& progr
             if (model) model->unload_weights();
         }
     } undo{this};
-    WeightLoader loader(*runtime_, placement_, *source_, *weights_, map_);
+    WeightLoader loader(*runtime_, placement_, *source_, *weights_, map_, parts_);
     if (progress && !progress({0, loader.total_bytes()})) return fail(Code::cancelled, "{}: the load was cancelled", source_->name());
     for (std::size_t d = 0; d < parts_.size(); ++d) {
         WeightPart& part = parts_[d];
         if (part.bytes > 0) {
             HEARTH_TRY(part.buffer, placement_.devices[d]->alloc(part.bytes, "weights"));
         }
-        for (const uint64_t offset : part.offsets)
-            part.places.push_back(offset == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(offset));
+        for (std::size_t i = 0; i < part.offsets.size(); ++i) {
+            part.places.push_back(part.offsets[i] == WeightPart::kAbsent ? hearth_place{} : part.buffer.at(part.offsets[i]));
+            if (!part.memory[i]) continue;
+            HEARTH_TRY(DeviceBuffer buffer, placement_.devices[d]->borrow(part.memory[i], part.layouts[i].bytes));
+            part.borrowed.push_back(std::move(buffer));
+            part.places.back() = part.borrowed.back().at(0);
+        }
     }
-    HEARTH_CHECK(loader.run(parts_, progress));
+    HEARTH_CHECK(loader.run(progress));
     undo.model = nullptr;
     loaded_ = true;
     return {};
@@ -207,6 +236,7 @@ void Model::unload_weights() {
     loaded_ = false;
     for (WeightPart& part : parts_) {
         part.places.clear();
+        part.borrowed.clear();
         part.buffer = {};
     }
 }

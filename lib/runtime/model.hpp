@@ -35,10 +35,13 @@ struct WeightPart {
     std::vector<hearth_layout> layouts;  // [n_weight]
     std::vector<uint64_t> offsets;       // [n_weight] in the buffer, or kAbsent
     std::vector<hearth_place> places;    // [n_weight] once loaded; without buffer where absent
+    std::vector<const std::byte*> memory;  // [n_weight] of the source, where the weight stays there, or nullptr
     uint64_t bytes = 0;
-    uint64_t token_bytes = 0;    // of them, what the step of one token reads
+    uint64_t mapped_bytes = 0;   // of the weights that stay in the source's memory, beside `bytes`
+    uint64_t token_bytes = 0;    // of both, what the step of one token reads
     uint64_t declared_rate = 0;  // bytes per second of the device's memory, 0 = unknown
     DeviceBuffer buffer;
+    std::vector<DeviceBuffer> borrowed;
 };
 
 class Model {
@@ -99,6 +102,7 @@ class Model {
     Status read_vocab(const ModelOptions& options);
     Result<WeightMap> map_weights(const Placement& placement) const;
     Result<std::vector<WeightPart>> measure(const Placement& placement, const WeightMap& map) const;
+    const std::byte* rows_in_memory(const WeightMap& map, std::size_t weight) const;
     Result<WeightPart> choose_layouts(Device& device, const WeightMap& map, const std::vector<bool>& used) const;
     Status choose_places(const ModelOptions& options);
     Result<std::vector<Claim>> claims(const std::optional<ContextOptions>& context) const;
@@ -110,6 +114,7 @@ class Model {
     std::unique_ptr<Vocab> vocab_;
     std::string no_vocab_reason_, chat_template_;
     DeviceSpec spec_;
+    bool in_place_ = false;
     Placement placement_;
     WeightMap map_;
     std::vector<WeightPart> parts_;

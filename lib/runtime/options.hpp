@@ -26,6 +26,7 @@ struct ModelOptions {
     std::string device = "auto";  // a device spec
     bool unknown_tensors_warn = false;
     bool vocab_only = false;      // metadata and tokenizer, no weights
+    bool in_place = false;        // weights stay in the source's memory, where it has them there and a device can use them so
     std::string pre_tokenizer;    // overrides the file's pre-tokenizer name
     // Called on the loading thread between chunks; false cancels the load.
     std::function<bool(const LoadProgress&)> progress;

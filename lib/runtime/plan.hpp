@@ -12,6 +12,7 @@ struct DevicePlan {
     int32_t n_layer = 0;   // transformer layers, and one more for the output
     bool embedding = false, output = false, cache = false;  // what else is there
     uint64_t weight_bytes = 0, cache_bytes = 0, activation_bytes = 0, scratch_bytes = 0;
+    uint64_t mapped_bytes = 0;  // of weights that stay in the source's memory: no part of weight_bytes, nor of the total
     uint64_t token_bytes = 0;  // of the weights, what one token reads
     uint64_t declared_rate = 0, achieved_rate = 0;  // bytes per second, 0 = unknown; achieved: by steps of one token
     bool slow = false;                              // achieved is far below declared

@@ -70,7 +70,7 @@ Result<Budget> budget_of(const Model& model, Device& device, const DeviceSpec& s
 
 Result<PlanReport> sum_plan(const Model& model, const Placement& placement, const std::vector<WeightPart>& parts,
                             const ContextOptions& options) {
-    HEARTH_TRY(const ContextBytes bytes, Context::plan(model, placement, options));
+    HEARTH_TRY(const ContextBytes bytes, Context::plan(model, placement, parts, options));
     PlanReport plan;
     const int32_t n_layer = model.hparams().n_layer;
     for (int32_t i = 0; i < placement.n_device(); ++i) {
@@ -84,6 +84,7 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         p.output = placement.has(i, n_layer);
         for (int32_t layer = 0; layer <= n_layer; ++layer) p.n_layer += placement.has(i, layer);
         p.weight_bytes = model.loaded() ? 0 : parts[d].bytes;
+        p.mapped_bytes = parts[d].mapped_bytes;
         p.token_bytes = parts[d].token_bytes;
         p.declared_rate = parts[d].declared_rate;
         p.cache_bytes = bytes.devices[d].cache_bytes;

@@ -38,6 +38,7 @@ struct Combination {
     int model;
     const char* device;
     int32_t n_ctx, n_seq, n_batch, k_type, v_type;
+    bool mapped = false;  // weights stay in the file where the device lets them
 };
 
 // Of 100 to 200 MB each, but for the last, which is a real one.
@@ -76,6 +77,10 @@ constexpr Combination kCombinations[] = {
     {1, "sim:512MiB,layers=4", 8192, 1, 32, kBf16, kQ8},
     {2, "sim:2x512MiB", 16384, 2, 32, kQ4, kF32},
     {3, "sim:512MiB,layers=6", 8192, 16, 32, kF32, kBf16},
+    {0, "cpu", 16384, 1, 32, kF16, kF16, true},
+    {1, "cpu", 16384, 1, 32, kF32, kF32, true},
+    {2, "sim:512MiB,layers=13", 8192, 2, 32, kF16, kF16, true},
+    {3, "cpu", 16384, 64, 32, kF16, kF16, true},
     {4, "cpu", 65536, 1, 32, kF32, kF32},
     {4, "sim:2x512MiB,layers=4", 65536, 3, 32, kF32, kF32},
 };
@@ -137,13 +142,14 @@ ModelOptions model_options(const Combination& c) {
     ModelOptions options;
     options.device = c.device;
     options.context = context_options(c);
+    options.in_place = c.mapped;
     return options;
 }
 
 // From headers, before anything is loaded.
 Status plan(const std::string& path, const Combination& c, Found* found) {
     HEARTH_TRY(auto runtime, make_runtime(nullptr));
-    HEARTH_TRY(auto source, open_model_path(path, FileMode::pread));
+    HEARTH_TRY(auto source, open_model_path(path, c.mapped ? FileMode::mmap : FileMode::pread));
     HEARTH_TRY(const auto model, Model::open(runtime, std::move(source), model_options(c)));
     HEARTH_TRY(const PlanReport report, make_plan(*model, context_options(c)));
     if (report.devices.size() > kMostDevices) return fail(Code::internal, "the test has no room for {} devices", report.devices.size());
@@ -155,7 +161,7 @@ Status plan(const std::string& path, const Combination& c, Found* found) {
 template <class Measure>
 Status live(const std::string& path, const Combination& c, Hook* hook, Measure measure) {
     HEARTH_TRY(auto runtime, make_runtime(hook));
-    HEARTH_TRY(auto source, open_model_path(path, FileMode::pread));
+    HEARTH_TRY(auto source, open_model_path(path, c.mapped ? FileMode::mmap : FileMode::pread));
     HEARTH_TRY(auto model, Model::load(runtime, std::move(source), model_options(c)));
     HEARTH_TRY(const auto context, Context::make(model, context_options(c)));
     std::vector<int32_t> tokens(static_cast<std::size_t>(c.n_batch), 1);
@@ -243,11 +249,11 @@ Found run_child(const std::string& path, const Combination& c) {
 
 void check_combination(const std::string& name, const std::string& path, const Combination& c) {
     INFO(name << " on " << c.device << ", n_ctx " << c.n_ctx << ", n_seq " << c.n_seq << ", n_batch " << c.n_batch << ", cache types "
-              << c.k_type << ", " << c.v_type);
+              << c.k_type << ", " << c.v_type << (c.mapped ? ", mapped" : ""));
     const Found found = run_child(path, c);
     REQUIRE(std::string(found.why) == "");
     const int64_t planned = found.total(), bar = std::max(planned / 50, static_cast<int64_t>(16 * kMiB));
-    std::printf("%-8s %-42s %6d x%-3d plan %7.1f MiB, resident %7.1f, left %4.1f\n", name.c_str(), c.device, c.n_ctx, c.n_seq,
+    std::printf("%-8s %-42s %6d x%-3d %-6s plan %7.1f MiB, resident %7.1f, left %4.1f\n", name.c_str(), c.device, c.n_ctx, c.n_seq, c.mapped ? "mapped" : "",
                 static_cast<double>(planned) / kMiB, static_cast<double>(found.resident) / kMiB, static_cast<double>(found.left) / kMiB);
     CHECK(found.counted == found.planned);
     CHECK(found.hook_peak == found.planned[0]);  // nothing more in between either

@@ -81,6 +81,18 @@ class Simulated(unittest.TestCase):
             with self.assertRaisesRegex(hearth.HearthError, "unknown device"):
                 hearth.Model.plan(runtime, support.tiny_model(), "smi:0")
 
+    def test_a_mapped_model_stays_in_its_file(self):
+        with hearth.Runtime(1) as runtime:
+            context = {"n_ctx": 64, "n_batch": 16}
+            plan = hearth.Model.plan(runtime, support.tiny_model(), "cpu", context, use_mmap=True)
+            copied = hearth.Model.plan(runtime, support.tiny_model(), "cpu", context)
+            self.assertGreater(plan["mapped_bytes"], 0)
+            self.assertEqual((copied["mapped_bytes"], plan["devices"][0]["mapped_bytes"]), (0, plan["mapped_bytes"]))
+            self.assertLess(plan["total_bytes"], copied["total_bytes"])
+            with hearth.Model(runtime, support.tiny_model(), "cpu", use_mmap=True) as model, hearth.Context(model, **context):
+                self.assertEqual(model.placement()[0]["mapped_bytes"], plan["mapped_bytes"])
+                self.assertEqual(runtime.memory()[0], plan["total_bytes"])
+
     def test_an_error_names_its_device(self):
         with hearth.Runtime(1) as runtime:
             for device, kind, index, spec in (("sim:2x4MiB;fail=:1,layers=3", MemoryError, 1, "sim:1"), ("sim:2x4MiB;fail=1:,layers=3", MemoryError, 0, "sim:0"),

@@ -220,6 +220,7 @@ class hearth_plan_info(Structure):
         ("available_bytes", c_uint64),
         ("reserve_bytes", c_uint64),
         ("n_ctx_fits", c_int32),
+        ("mapped_bytes", c_uint64),
     ]
 
 
@@ -247,6 +248,7 @@ class hearth_device_plan(Structure):
         ("achieved_rate", c_uint64),
         ("is_slow", c_uint32),
         ("reserved", c_uint32),
+        ("mapped_bytes", c_uint64),
     ]
 
 

@@ -98,8 +98,7 @@ class Model(Handle):
 
     def __init__(self, runtime, path, device=None, use_mmap=False, vocab_only=False, progress=None, context=None):
         super().__init__()
-        source, params, wanted, _keep = load_params(path, device, context)
-        source.use_mmap = _abi.HEARTH_ON if use_mmap else 0
+        source, params, wanted, _keep = load_params(path, device, context, use_mmap)
         params.vocab_only = _abi.HEARTH_ON if vocab_only else 0
         if context:
             params.context = ctypes.pointer(wanted)
@@ -138,11 +137,12 @@ class Model(Handle):
         return device_plans(lambda *out: lib.hearth_model_placement(self.handle, *out))
 
     @staticmethod
-    def plan(runtime, path, device=None, context=None):
+    def plan(runtime, path, device=None, context=None, use_mmap=False):
         """What loading a model and creating a context will take, from the file's header alone, as a dict: fits, weight_bytes, cache_bytes,
         activation_bytes, scratch_bytes, output_bytes, total_bytes, available_bytes, reserve_bytes, n_ctx_fits, n_layer_fits, and devices,
-        a list of the same by device. device: a device spec; context: a dict of what Context will get."""
-        source, params, wanted, _keep = load_params(path, device, context)
+        a list of the same by device; mapped_bytes, in none of the sums, are of weights that stay in the file (use_mmap). device: a device
+        spec; context: a dict of what Context will get."""
+        source, params, wanted, _keep = load_params(path, device, context, use_mmap)
         info = make(_abi.hearth_plan_info)
         arguments = (runtime.handle, ctypes.byref(source), ctypes.byref(params), ctypes.byref(wanted))
         check(lib.hearth_plan_make(*arguments, ctypes.byref(info)))
@@ -207,10 +207,10 @@ class Model(Handle):
         return two_calls(lib.hearth_chat_render, self.handle, source, len(source or b""), data, len(data)).decode("utf-8", "replace")
 
 
-def load_params(path, device, context):
+def load_params(path, device, context, use_mmap=False):
     """(hearth_source, hearth_model_params, hearth_context_params, what they point to)"""
     name, spec = os.fsencode(path), text_bytes(device or "auto")
-    source = make(_abi.hearth_source, path=name, path_size=len(name))
+    source = make(_abi.hearth_source, path=name, path_size=len(name), use_mmap=_abi.HEARTH_ON if use_mmap else 0)
     params = make(_abi.hearth_model_params, device=spec, device_size=len(spec))
     return source, params, context_params(**(context or {})), (name, spec)
 

@@ -87,7 +87,7 @@ int32_t cpu_alloc(hearth_device* device, uint64_t bytes, const char* what, heart
 
 void cpu_free(hearth_device* device, hearth_buffer* buffer) {
     if (!buffer) return;
-    device->host.free(device->host.user, buffer->data, std::max<uint64_t>(buffer->bytes, 64), 64);
+    if (!buffer->borrowed) device->host.free(device->host.user, buffer->data, std::max<uint64_t>(buffer->bytes, 64), 64);
     delete buffer;
 }
 
@@ -165,6 +165,20 @@ Status check_page(const hearth_cache& cache, hearth_place pool, int32_t page, in
     if (page < 0 || layer < 0 || layer >= cache.n_layer)
         return fail(Code::invalid_argument, "cpu: page {} layer {} of a cache of {} layers", page, layer, cache.n_layer);
     return check_range(pool, (static_cast<uint64_t>(page) + 1) * static_cast<uint64_t>(cache_page_bytes(cache)));
+}
+
+int32_t cpu_borrowed_layout(hearth_device* device, const hearth_weight* weight, hearth_layout* out, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        HEARTH_TRY(*out, borrowed_layout(device->kernels, *weight));
+        return {};
+    });
+}
+
+int32_t cpu_borrow(hearth_device*, const void* memory, uint64_t bytes, hearth_buffer** out, hearth_fault* fault) {
+    return guard(fault, [&]() -> Status {
+        *out = new hearth_buffer{static_cast<uint8_t*>(const_cast<void*>(memory)), bytes, true};
+        return {};
+    });
 }
 
 int32_t cpu_page_bytes(hearth_device*, const hearth_cache* cache, uint64_t* bytes, hearth_fault* fault) {
@@ -329,7 +343,7 @@ constexpr hearth_backend kBackend = {
     HEARTH_BACKEND_ABI, sizeof(hearth_backend), "cpu",           cpu_score,       cpu_device_count, cpu_open,
     cpu_close,          cpu_describe,           cpu_alloc,       cpu_free,        cpu_upload,       cpu_download,
     cpu_copy,           cpu_tensor_layout,      cpu_upload_weight, cpu_page_bytes, cpu_export_page, cpu_import_page,
-    cpu_compile,        cpu_free_program,       cpu_run,         cpu_wait};
+    cpu_compile,        cpu_free_program,       cpu_run,         cpu_wait,         cpu_borrowed_layout, cpu_borrow};
 
 }  // namespace
 

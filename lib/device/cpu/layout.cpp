@@ -67,6 +67,13 @@ Result<hearth_layout> weight_layout(const Kernels& kernels, const hearth_weight&
     return hearth_layout{static_cast<int32_t>(layout), static_cast<uint64_t>(m.n_matrix * m.matrix_bytes), 64};
 }
 
+Result<hearth_layout> borrowed_layout(const Kernels& kernels, const hearth_weight& weight) {
+    HEARTH_TRY(const hearth_layout copied, weight_layout(kernels, weight));
+    if (copied.id == static_cast<int32_t>(Layout::vector)) return hearth_layout{};
+    const Matrix m = matrix_of(weight, Layout::rows);
+    return hearth_layout{static_cast<int32_t>(Layout::rows), static_cast<uint64_t>(m.n_matrix * m.matrix_bytes), 1};
+}
+
 Status upload_rows(const hearth_weight& weight, Layout layout, uint8_t* to, int64_t row_begin, int64_t n_row,
                    const void* rows) {
     const Matrix m = matrix_of(weight, layout);

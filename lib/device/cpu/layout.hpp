@@ -1,7 +1,7 @@
 // How the CPU backend keeps weights in memory, and how file rows get there.
 //
 // vector   float32 [n], whatever the file has
-// rows     as in the file
+// rows     as in the file; a matmul interleaves panels of them while it runs (ops_matmul.cpp)
 // panels   16 rows interleaved, see panel.hpp; where the last panel of a matrix has fewer rows, its last row fills it up
 #pragma once
 
@@ -24,6 +24,8 @@ struct Matrix {  // a weight seen as n_matrix matrices [n_out, n_in]
 const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format);  // nullptr = none
 const MatmulKernel* tile_kernel(const Kernels& kernels, int32_t format);    // likewise
 Result<hearth_layout> weight_layout(const Kernels& kernels, const hearth_weight& weight);
+// The layout of a weight that stays in memory of others; of 0 bytes where it cannot.
+Result<hearth_layout> borrowed_layout(const Kernels& kernels, const hearth_weight& weight);
 Matrix matrix_of(const hearth_weight& weight, Layout layout);
 Status upload_rows(const hearth_weight& weight, Layout layout, uint8_t* to, int64_t row_begin, int64_t n_row, const void* rows);
 // Elements of one row of the first matrix (embeddings).

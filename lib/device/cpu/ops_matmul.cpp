@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "device/cpu/panel.hpp"
 #include "device/cpu/program.hpp"
 
 namespace hearth::cpu {
@@ -81,11 +82,32 @@ void narrow(MatmulTask& task, const Cut& c, int64_t row_block, int64_t begin, in
     if (task.residual) task.residual += begin * task.residual_stride;
 }
 
+// Runs a kernel on the rows of a task; those that lie as in the file become panels a few at a time.
+void run_rows(const MatmulKernel& kernel, const MatmulTask& task, const Step& step, int32_t thread) {
+    if (step.panels.at_once == 0) return kernel.run(task);
+    uint8_t* const panels = step.panels.data + thread * step.panels.bytes;
+    const int64_t at_once = step.panels.at_once * kPanelRows;
+    for (int64_t row = task.row_begin; row < task.row_end; row += at_once) {
+        const int64_t n = std::min(at_once, task.row_end - row);
+        for (int64_t r = 0; r < n; r += kPanelRows)
+            make_panel(step.weight[0].info->format, task.weight + (row + r) * task.row_bytes, std::min(kPanelRows, n - r), task.row_bytes,
+                       panels + r * task.row_bytes);
+        MatmulTask some = task;
+        some.weight = panels;
+        some.row_begin = 0;
+        some.row_end = n;
+        some.out += row;
+        if (some.bias) some.bias += row;
+        if (some.residual) some.residual += row;
+        kernel.run(some);
+    }
+}
+
 // One part of LINEAR or of a head: block `block` of the cut.
-void run_block(MatmulTask& task, const Step& step, const Cut& c, int64_t n_row, int64_t block) {
+void run_block(MatmulTask& task, const Step& step, const Cut& c, int64_t n_row, int64_t block, int32_t thread) {
     const RowRange tokens = rows_of_part(n_row, c.tokens, block % c.n_token_block);
     narrow(task, c, block / c.n_token_block, tokens.begin, tokens.end);
-    (task.work ? step.tile.kernel : step.matmul)->run(task);
+    run_rows(task.work ? *step.tile.kernel : *step.matmul, task, step, thread);
 }
 
 int64_t linear_count(const Step& step, const Run& run) {
@@ -108,7 +130,7 @@ void heads_part(const Step& step, const Run& run, int64_t part, int32_t thread) 
     else
         task.act += head * (step.scratch_stride / step.in[0].n_group);
     task.out += head * step.out[0].group_stride;
-    run_block(task, step, c, n_row, part % per_head);
+    run_block(task, step, c, n_row, part % per_head, thread);
 }
 
 // ---- experts ----
@@ -151,7 +173,7 @@ void experts_part(const Step& step, const Run& run, int64_t part, int32_t thread
         task.out_row = lists.pair;
         if (step.weight[1].data) task.bias = step.weight[1].vector() + expert * m.n_out;
         narrow(task, c, part % c.n_row_block, at, std::min<int64_t>(end, at + at_once));
-        (tiles ? step.tile.kernel : step.matmul)->run(task);
+        run_rows(tiles ? *step.tile.kernel : *step.matmul, task, step, thread);
     }
 }
 
@@ -179,6 +201,7 @@ void prepare(Builder& builder, Step& step, bool by_group) {
     }
     const bool in_place = by_group && step.matmul->act == Act::f32;
     if (!in_place) builder.prepare_rows(x, step.matmul->act, by_vectors, &step.scratch, &step.scratch_stride);
+    builder.make_panels_of(step);
 }
 
 }  // namespace
@@ -193,7 +216,7 @@ void linear_part(const Step& step, const Run& run, int64_t part, int32_t thread)
         task.residual = step.in[1].data;
         task.residual_stride = step.in[1].row_stride;
     }
-    run_block(task, step, cut(step, n_row), n_row, part);
+    run_block(task, step, cut(step, n_row), n_row, part, thread);
 }
 
 int64_t prepare_count(const Step& step, const Run& run) {

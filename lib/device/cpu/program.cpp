@@ -137,10 +137,12 @@ WeightRef Builder::weight(int32_t index) const {
     if (index < 0) return {};
     WeightRef ref;
     ref.info = graph_.weight + index;
-    if (bindings_) {
-        ref.data = bindings_->weight[index].buffer->data + bindings_->weight[index].offset;
-        ref.layout = static_cast<Layout>(bindings_->weight_layout[index].id);
-    }
+    if (bindings_) ref.data = bindings_->weight[index].buffer->data + bindings_->weight[index].offset;
+    const hearth_layout* layout = bindings_ ? bindings_->weight_layout : graph_.weight_layout;
+    if (layout)
+        ref.layout = static_cast<Layout>(layout[index].id);
+    else if (const auto usual = weight_layout(device_.kernels, *ref.info))
+        ref.layout = static_cast<Layout>(usual->id);
     return ref;
 }
 
@@ -249,6 +251,16 @@ void Builder::prepare_tiles(Step& step, bool by_group, const RunRows& when) {
     tile.work = tile_work_.work;
     tile.work_bytes = tile_work_.work_bytes;
     tile.n_token = tile_work_.n_token;
+}
+
+void Builder::make_panels_of(Step& step) {
+    constexpr int64_t kRoomBytes = 24 << 10;  // stays in the L2 cache beside what the kernel reads
+    if (step.weight[0].layout != Layout::rows) return;
+    const int64_t panel_bytes = kPanelRows * matrix_of(*step.weight[0].info, Layout::rows).row_bytes;
+    PanelRoom& panels = step.panels;
+    panels.at_once = std::clamp<int64_t>(kRoomBytes / panel_bytes, step.tile.kernel ? 2 : 1, 4);
+    panels.bytes = (panels.at_once * panel_bytes + 63) / 64 * 64;
+    panels.data = room(&panel_room_, panels.bytes * device_.host.n_thread);
 }
 
 float* Builder::rope_table(const hearth_node& node, const WeightRef& divisor) {

@@ -21,6 +21,7 @@ struct hearth_device {
 struct hearth_buffer {
     uint8_t* data;
     uint64_t bytes;
+    bool borrowed = false;  // memory of others
 };
 
 namespace hearth::cpu {
@@ -81,6 +82,13 @@ struct TileUse {
     int64_t n_token = 0;       // that one task may have
 };
 
+// Room for panels that a matmul makes of file rows while it runs, of each thread; at_once == 0: its weight is in panels.
+struct PanelRoom {
+    uint8_t* data = nullptr;  // [n_thread, bytes]
+    int64_t bytes = 0;
+    int64_t at_once = 0;  // panels
+};
+
 // One node of the graph, or a preparation that several nodes share (quantised rows, rope tables, expert lists).
 struct Step {
     PartFn fn = nullptr;
@@ -96,6 +104,7 @@ struct Step {
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists
     TileUse tile;
+    PanelRoom panels;
     RunRows run_rows;                // of a preparation
     int32_t n_more = 0;              // steps after this one that need nothing of it and run together with it
 };
@@ -130,6 +139,8 @@ class Builder {
     void prepare_rows(const Operand& x, Act act, const RunRows& when, uint8_t** data, int64_t* stride);
     // The same for tiles: fills the rows of step.tile from those of step.in[0].
     void prepare_tiles(Step& step, bool by_group, const RunRows& when);
+    // Room for the panels of a weight in file rows; nothing for others. After prepare_tiles().
+    void make_panels_of(Step& step);
     // The rope table of the node: [n_token, 2, n_rot/2] cosines and sines, shared by nodes with equal parameters.
     float* rope_table(const hearth_node& node, const WeightRef& divisor);
     // Lists of the experts in use, shared by the projections of one routing.
@@ -179,6 +190,7 @@ class Builder {
     Prepared prepared_[kActs] = {};
     Room prepared_room_[kActs], attention_room_;
     TileUse tile_work_;
+    Room panel_room_;
     std::vector<RopeTable> ropes_;
     ExpertLists experts_;
 };
