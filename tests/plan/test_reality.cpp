@@ -80,7 +80,7 @@ constexpr Combination kCombinations[] = {
     {0, "cpu", 16384, 1, 32, kF16, kF16, true},
     {1, "cpu", 16384, 1, 32, kF32, kF32, true},
     {2, "sim:512MiB,layers=13", 8192, 2, 32, kF16, kF16, true},
-    {3, "cpu", 16384, 64, 32, kF16, kF16, true},
+    {3, "cpu", 32768, 64, 32, kF32, kF32, true},
     {4, "cpu", 65536, 1, 32, kF32, kF32},
     {4, "sim:2x512MiB,layers=4", 65536, 3, 32, kF32, kF32},
 };
