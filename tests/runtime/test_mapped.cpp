@@ -1,5 +1,5 @@
 // Weights that stay in the file's memory: the same bits as copies of them, no allocation, and the same refusals.
-#include <cstdlib>
+#include <cstdio>
 #include <memory>
 
 #include "format/gguf.hpp"
@@ -78,15 +78,6 @@ struct Block {
     }
 };
 
-std::shared_ptr<Runtime> make_runtime(bool unload_unused = false) {
-    RuntimeOptions options;
-    options.n_thread = 2;
-    options.unload_unused = unload_unused;
-    auto runtime = Runtime::make(options);
-    REQUIRE(runtime);
-    return *runtime;
-}
-
 std::shared_ptr<Model> load(const std::shared_ptr<Runtime>& runtime, std::unique_ptr<TensorSource> source, const std::string& device,
                             bool in_place) {
     ModelOptions options;
@@ -147,14 +138,6 @@ uint64_t vector_room(const Model& model) {  // copies in float32, each at a mult
     return bytes;
 }
 
-struct Level {  // forces one for the runtimes made meanwhile
-    explicit Level(const char* name) : before(std::getenv("HEARTH_CPU_LEVEL") ? std::getenv("HEARTH_CPU_LEVEL") : "") {
-        setenv("HEARTH_CPU_LEVEL", name, 1);
-    }
-    ~Level() { before.empty() ? unsetenv("HEARTH_CPU_LEVEL") : setenv("HEARTH_CPU_LEVEL", before.c_str(), 1); }
-    const std::string before;
-};
-
 }  // namespace
 
 TEST_CASE("weights of every format that stay in the file's memory give the bits of copies, and nothing is allocated for matrices") {
@@ -178,7 +161,7 @@ TEST_CASE("at levels without vector instructions and with tiles, too, they give 
     const char* level = GENERATE("generic", "generic-tiles");
     const Format format = GENERATE(Format::F16, Format::Q4_0, Format::Q6_K);
     INFO(level << ", format " << static_cast<int>(format));
-    const Level forced(level);
+    const ScopedVariable forced("HEARTH_CPU_LEVEL", level);
     for (const int64_t n_expert : {0, 4}) {
         const Block file(quantised_model(format, n_expert));
         CHECK(logits_of(load(file, "cpu", true), {1, 40}) == logits_of(load(file, "cpu", false), {1, 40}));
