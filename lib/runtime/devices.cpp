@@ -42,30 +42,22 @@ std::vector<const hearth_backend*> Runtime::backends() const {
     return all;
 }
 
-Result<std::vector<std::string>> Runtime::known_names() const {
+std::vector<std::string> Runtime::known_names(const std::vector<PluginFile>& files) const {
     std::vector<std::string> known = {"auto"};
     for (const hearth_backend* backend : backends()) known.push_back(backend->name);
-    HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
     for (const PluginFile& file : files)
         if (!file.name.empty() && std::find(known.begin(), known.end(), file.name) == known.end()) known.push_back(file.name);
     return known;
 }
 
-Result<std::string> Runtime::known_text() const {
-    std::string list;
-    HEARTH_TRY(const std::vector<std::string> names, known_names());
-    for (const std::string& word : names) list += (list.empty() ? "" : ", ") + word;
-    return list;
-}
-
-Failure Runtime::fail_unknown(const std::string& name) const {
+Failure Runtime::fail_unknown(const std::string& name, const std::vector<PluginFile>& files) const {
     const std::string file = os::library_file("hearth_" + name), places = plugins_.places();
-    HEARTH_TRY(const std::string known, known_text());
+    std::vector<std::string> names = known_names(files);
+    const std::string known = fmt::format("{}", fmt::join(names, ", "));
     if (std::find(std::begin(kPluginNames), std::end(kPluginNames), name) != std::end(kPluginNames))
         return fail(Code::placement, "device '{}' needs the plugin {}, which is not in {} (known: {})", name, file, places, known);
-    HEARTH_TRY(std::vector<std::string> near, known_names());
-    near.insert(near.end(), std::begin(kPluginNames), std::end(kPluginNames));
-    return fail(Code::placement, "unknown device '{}'{} (known: {}; no plugin {} in {})", name, did_you_mean(name, near), known,
+    names.insert(names.end(), std::begin(kPluginNames), std::end(kPluginNames));
+    return fail(Code::placement, "unknown device '{}'{} (known: {}; no plugin {} in {})", name, did_you_mean(name, names), known,
                 file, places);
 }
 
@@ -82,7 +74,7 @@ Result<const hearth_backend*> Runtime::find_backend(const std::string& name) {
     }
     if (!unusable.reason.empty())
         return fail(Code::placement, "device '{}': the plugin {} cannot be used: {}", name, unusable.file.path, unusable.reason);
-    return fail_unknown(name);
+    return fail_unknown(name, files);
 }
 
 Result<Device*> Runtime::device(const DeviceRef& ref) {
@@ -114,14 +106,13 @@ Result<std::vector<DeviceRef>> Runtime::resolve(const DeviceSpec& spec) {
         std::lock_guard lock(devices_mutex_);
         std::string why;
         HEARTH_TRY(const std::vector<PluginFile> files, plugins_.files());
-        HEARTH_TRY(const std::string known, known_text());
         for (const PluginFile& file : files)
             if (!is_host_side(file.name)) {
                 HEARTH_TRY(const Plugin plugin, plugins_.open(file));
                 why += "; " + file.path + ": " + plugin.reason;
             }
         return fail(Code::placement, "'{}' asks for layers on an accelerator, and none is usable (known: {}; plugins in {}{})",
-                    to_string(spec), known, plugins_.places(), why);
+                    to_string(spec), fmt::join(known_names(files), ", "), plugins_.places(), why);
     }
     return std::vector<DeviceRef>{{"cpu", 0, ""}};
 }

@@ -110,9 +110,8 @@ class Runtime {
     void fill_host();
     std::vector<const hearth_backend*> backends() const;
     Result<const hearth_backend*> find_backend(const std::string& name);
-    Result<std::vector<std::string>> known_names() const;
-    Result<std::string> known_text() const;
-    Failure fail_unknown(const std::string& name) const;
+    std::vector<std::string> known_names(const std::vector<PluginFile>& files) const;
+    Failure fail_unknown(const std::string& name, const std::vector<PluginFile>& files) const;
     void list_backend(const hearth_backend& backend, std::vector<Listed>* out) const;
     Result<std::vector<Listed>> list(std::size_t n_wanted);
     DeviceInfo describe(const Listed& entry);

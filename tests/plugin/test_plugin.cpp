@@ -2,6 +2,8 @@
 #include "support/catch.hpp"
 
 #ifdef __linux__
+#include <dirent.h>
+#include <dlfcn.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -9,6 +11,7 @@
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +23,18 @@
 #include "support/support.hpp"
 
 using namespace hearth;
+
+#ifdef __linux__
+namespace {
+std::atomic<int> g_n_listed{0};
+}
+
+// The C library's, counted: every folder that is listed passes here.
+extern "C" DIR* opendir(const char* name) {
+    ++g_n_listed;
+    return reinterpret_cast<DIR* (*)(const char*)>(dlsym(RTLD_NEXT, "opendir"))(name);
+}
+#endif
 
 namespace {
 
@@ -173,6 +188,13 @@ TEST_CASE("A device that does not exist is answered with what does", "[plugin]")
 }
 
 #ifdef __linux__
+TEST_CASE("A device that nobody knows is looked for in each folder once", "[plugin]") {
+    const auto runtime = make_runtime(kFolder + "/good");
+    g_n_listed = 0;
+    CHECK(has(refused(*runtime, "god:0"), "known: auto, cpu"));
+    CHECK(g_n_listed == 2);  // the variable's, and the one that this program is in
+}
+
 TEST_CASE("With rights that its caller has not, a process ignores the variable", "[.][setuid_child]") {
     REQUIRE(std::getenv("HEARTH_PLUGIN_PATH"));
     if (getauxval(AT_SECURE) == 0) return test::skip("setuid: the build folder's file system ignores the bit");
