@@ -67,7 +67,7 @@ void ignore(A...) {}
     PLUGIN_ABI,  PLUGIN_SIZE, PLUGIN_NAME, score,  device_count, open,   close,
     describe,    refuse,      ignore,      refuse, refuse,       refuse, refuse,
     refuse,      refuse,      refuse,      refuse, refuse,       ignore, PLUGIN_RUN,
-    refuse,
+    refuse,      nullptr,     nullptr,
 };
 
 }  // namespace

@@ -242,6 +242,7 @@ constexpr hearth_backend kBackend = {
     HEARTH_BACKEND_ABI, sizeof(hearth_backend), "ref",  score,     device_count,  open,        close,       describe,
     alloc,              free_buffer,            upload, download,  copy,          tensor_layout, upload_weight, page_bytes,
     export_page,        import_page,            compile, free_program, run,       wait,
+    nullptr,            nullptr,  // every weight is copied
 };
 
 }  // namespace

@@ -331,7 +331,7 @@ constexpr hearth_backend kBackend = {
     HEARTH_BACKEND_ABI, sizeof(hearth_backend), "sim",             sim_score,      sim_device_count, sim_open,
     sim_close,          sim_describe,           sim_alloc,         sim_free,       sim_upload,       sim_download,
     sim_copy,           sim_tensor_layout,      sim_upload_weight, sim_page_bytes, sim_export_page,  sim_import_page,
-    sim_compile,        sim_free_program,       sim_run,           sim_wait};
+    sim_compile,        sim_free_program,       sim_run,           sim_wait,       nullptr,          nullptr};  // every weight is copied
 
 }  // namespace
 
