@@ -1,6 +1,12 @@
 // Speed of the matmul kernels alone: GB/s of weights for one token, and 10^9 multiply-adds per second for 1 to 128.
 //   bench_kernels [-t THREADS] [FORMAT...]
+//   bench_kernels -c [FORMAT...]     multiply-adds per cycle of one thread, from the caches: what other work on the machine changes least
 #include <time.h>
+#ifdef __linux__
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +31,23 @@ double seconds() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+// Cycles of this thread outside the kernel, from the processor's counter; 0 where nobody may read it.
+uint64_t cycles() {
+    uint64_t n = 0;
+#ifdef __linux__
+    static const int counter = [] {
+        perf_event_attr wanted{};
+        wanted.type = PERF_TYPE_HARDWARE;
+        wanted.size = sizeof wanted;
+        wanted.config = PERF_COUNT_HW_CPU_CYCLES;
+        wanted.exclude_kernel = wanted.exclude_hv = 1;
+        return static_cast<int>(syscall(SYS_perf_event_open, &wanted, 0, -1, -1, 0));
+    }();
+    if (counter >= 0 && ::read(counter, &n, sizeof n) != sizeof n) n = 0;
+#endif
+    return n;
 }
 
 struct Bench {
@@ -103,13 +126,46 @@ struct Bench {
         }
         return best;
     }
+
+    // Of one run, at best but for a few.
+    double good_cycles(int64_t n_token) {
+        std::vector<double> all;
+        for (int i = 0; i < 60; ++i) {
+            std::atomic<int64_t> next{0};
+            const uint64_t begin = cycles();
+            run(n_token, next);
+            all.push_back(static_cast<double>(cycles() - begin));
+        }
+        std::sort(all.begin(), all.end());
+        return all[5];
+    }
 };
+
+bool is_wanted(const FormatInfo& info, int argc, char** argv, int first) {
+    return argc <= first || std::any_of(argv + first, argv + argc, [&](const char* name) { return info.name == name; });
+}
+
+int count_cycles(const Kernels& kernels, int argc, char** argv) {
+    if (cycles() == 0) return std::printf("the processor's cycles cannot be counted here\n"), 1;
+    constexpr int64_t kTokens[] = {1, 2, 4, 8, 16, 32, 128}, kRows = 64, kWidth = 2048;
+    std::printf("level %s, multiply-adds per cycle\n%-8s", kernels.name, "format");
+    for (const int64_t n : kTokens) std::printf(" %5dx", static_cast<int>(n));
+    for (const FormatInfo& info : kFormats) {
+        if (!is_wanted(info, argc, argv, 2)) continue;
+        std::printf("\n%-8s", std::string(info.name).c_str());
+        Bench bench(kernels, info, kRows, kWidth, 128);
+        for (const int64_t n : kTokens) std::printf(" %6.1f", static_cast<double>(kRows * kWidth * n) / bench.good_cycles(n));
+    }
+    std::printf("\n");
+    return 0;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
     const auto kernels = choose_level();
     if (!kernels) return 1;
+    if (argc > 1 && std::string(argv[1]) == "-c") return count_cycles(kernels->kernels, argc, argv);
     const bool threads_given = argc > 2 && std::string(argv[1]) == "-t";
     const int n_thread = threads_given ? std::max(1, std::atoi(argv[2])) : 1, first_name = threads_given ? 3 : 1;
     constexpr int64_t kTokens[] = {1, 2, 4, 8, 16, 32}, kMany = 128, kRowsLarge = 65536, kWidth = 4096;
@@ -117,9 +173,7 @@ int main(int argc, char** argv) {
     for (const int64_t n : kTokens) std::printf(" %5dx", static_cast<int>(n));
     std::printf(" (memory) %6s\n", "128x");
     for (const FormatInfo& info : kFormats) {
-        bool wanted = argc <= first_name;
-        for (int i = first_name; i < argc; ++i) wanted |= info.name == argv[i];
-        if (!wanted) continue;
+        if (!is_wanted(info, argc, argv, first_name)) continue;
         Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, kRowsLarge, kWidth, 32), many(kernels->kernels, info, 256 * n_thread, 2048, kMany);
         const double gb_small = static_cast<double>(small.data_bytes) * 1e-9, gb_large = static_cast<double>(large.data_bytes) * 1e-9;
         std::printf("%-8s %12.2f %12.2f", std::string(info.name).c_str(), gb_small / small.best_seconds(1, 1, 500),
