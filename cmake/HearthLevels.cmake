@@ -14,6 +14,12 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     list(APPEND HEARTH_CPU_FLAGS_v4 -Wno-maybe-uninitialized)  # for the same; Clang has no such warning
   endif()
 endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(HEARTH_CPU_FLAGS_generic -march=armv8-a)
+  set(HEARTH_CPU_MORE_LEVELS neon_dot neon_i8mm)
+  set(HEARTH_CPU_FLAGS_neon_dot -march=armv8.2-a+dotprod)
+  set(HEARTH_CPU_FLAGS_neon_i8mm -march=armv8.2-a+dotprod+i8mm)
+endif()
 list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_MORE_LEVELS})
 
 # Levels that compute many tokens by tiles and all else as another level does, so that they have the matmul sources alone:

@@ -25,11 +25,21 @@ if have valgrind "valgrind"; then
     done
 fi
 
+# An emulated processor must get the best level that it has (of QEMU's own, only max has i8mm).
+arm_level() {
+    HEARTH_TEST_LEVEL="$2" qemu-aarch64 -cpu "$1" -L /usr/aarch64-linux-gnu build-aarch64/bin/test_ops '[levels]'
+}
+arm_levels() {
+    arm_level cortex-a53 generic && arm_level cortex-a76 neon-dot && arm_level max neon-i8mm
+}
+
 if have aarch64-linux-gnu-g++ "aarch64" && have qemu-aarch64 "aarch64"; then
     if cmake/sysroot.sh arm64 build-aarch64/sysroot libpcre2-dev libutf8proc-dev libfmt-dev libeigen3-dev \
         nlohmann-json3-dev "$(package_choose "libcatch2-dev|catch2")"; then
-        build aarch64 test_unit test_quant test_text test_ops test_golden &&
-            run_tests aarch64 -L '^(unit|quant|text|ops|golden)$'
+        if build aarch64 test_unit test_quant test_text test_ops test_golden; then
+            step "aarch64 levels" arm_levels
+            run_tests aarch64 -L '^(unit|quant|text|ops|golden)$'  # ops: every level; golden: the best one
+        fi
     else
         note skipped "aarch64" "(no arm64 packages from this machine's mirror)"
     fi

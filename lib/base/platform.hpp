@@ -57,6 +57,13 @@ uint64_t available_bytes(const std::string& root = "");
 // Asks the system to let all threads of this process use the tile registers of AMX; false = refused. Afterwards a signal stack of 8 KiB
 // or less is refused, and one that exists makes the system refuse this.
 bool allow_tiles();
+// What a 64-bit Arm processor has beyond the least, by the word of the system (programs cannot ask it themselves); false where
+// the system does not say.
+struct ArmFeatures {
+    bool dot = false;   // SDOT, UDOT
+    bool i8mm = false;  // SMMLA, USDOT
+};
+ArmFeatures arm_features();
 int n_physical_core(const std::string& root = "");  // allowed by affinity and CPU quota, at least 1
 
 // A thread with every signal blocked, so that the host's handlers never run on it.

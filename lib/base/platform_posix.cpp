@@ -10,6 +10,8 @@
 #ifdef __linux__
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include <algorithm>
@@ -322,6 +324,22 @@ bool allow_tiles() {
     return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
     return false;
+#endif
+}
+
+ArmFeatures arm_features() {
+#if defined(__linux__) && defined(__aarch64__)
+    constexpr unsigned long kDot = 1 << 20, kI8mm = 1 << 13;  // HWCAP_ASIMDDP, HWCAP2_I8MM, of kernel headers of 2018 and 2020
+    return {(getauxval(AT_HWCAP) & kDot) != 0, (getauxval(AT_HWCAP2) & kI8mm) != 0};
+#elif defined(__APPLE__) && defined(__aarch64__)
+    const auto has = [](const char* name) {
+        int value = 0;
+        std::size_t bytes = sizeof value;
+        return sysctlbyname(name, &value, &bytes, nullptr, 0) == 0 && value != 0;
+    };
+    return {has("hw.optional.arm.FEAT_DotProd"), has("hw.optional.arm.FEAT_I8MM")};
+#else
+    return {};
 #endif
 }
 

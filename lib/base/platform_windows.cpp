@@ -289,6 +289,7 @@ Result<std::vector<std::string>> list_folder(const std::string& folder) {
 }
 
 bool allow_tiles() { return false; }  // nobody has tried
+ArmFeatures arm_features() { return {}; }  // likewise
 
 ForkGuard::ForkGuard() = default;  // there is no fork here
 ForkGuard::~ForkGuard() = default;

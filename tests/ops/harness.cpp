@@ -333,7 +333,7 @@ Outcome Candidate::run(const OpCase& test, const RunStyle& style) const {
 
 std::vector<Candidate> cpu_levels() {
     std::vector<Candidate> found;
-    for (const char* level : {"v2", "v3", "v4", "v4-amx", "generic", "generic-tiles"}) {
+    for (const char* level : {"v2", "v3", "v4", "v4-amx", "neon-dot", "neon-i8mm", "generic", "generic-tiles"}) {
         const ScopedVariable forced("HEARTH_CPU_LEVEL", level);
         Host host(1);
         hearth_device* device = nullptr;

@@ -39,6 +39,10 @@ HEARTH_DECLARE_LEVEL(v4)
 #if defined(HEARTH_HAS_LEVEL_v4_amx)
 HEARTH_DECLARE_MATMUL(v4_amx)
 #endif
+#if defined(HEARTH_HAS_LEVEL_neon_dot)
+HEARTH_DECLARE_LEVEL(neon_dot)
+HEARTH_DECLARE_LEVEL(neon_i8mm)
+#endif
 
 namespace hearth::cpu {
 
@@ -96,6 +100,12 @@ bool usable_amx() { return usable_v4() && has(cpuid(7).d, {22, 24}) && has(saved
 
 #endif
 
+#if defined(HEARTH_HAS_LEVEL_neon_dot)
+// Only the system can say what an Arm processor has.
+bool usable_neon_dot() { return os::arm_features().dot; }
+bool usable_neon_i8mm() { return usable_neon_dot() && os::arm_features().i8mm; }
+#endif
+
 // Where a host has a small signal stack already, or filters system calls.
 constexpr char kRefused[] = " (the system refuses the state of its tiles)";
 
@@ -108,6 +118,10 @@ constexpr Level kLevels[] = {
     {HEARTH_LEVEL("v4", v4, {}), usable_v4, nullptr},
     {HEARTH_LEVEL("v3", v3, {}), usable_v3, nullptr},
     {HEARTH_LEVEL("v2", v2, {}), usable_v2, nullptr},
+#endif
+#if defined(HEARTH_HAS_LEVEL_neon_dot)
+    {HEARTH_LEVEL("neon-i8mm", neon_i8mm, {}), usable_neon_i8mm, nullptr},
+    {HEARTH_LEVEL("neon-dot", neon_dot, {}), usable_neon_dot, nullptr},
 #endif
     {HEARTH_LEVEL("generic", generic, {}), always, nullptr},
     {HEARTH_LEVEL("generic-tiles", generic, HEARTH_MATMUL(generic_tiles)), always, nullptr},

@@ -85,7 +85,7 @@ void tile(const MatmulTask& task, int64_t row, int64_t token, int64_t begin, int
 // One panel for tokens [token, token + n): a piece of the panel stays in the L1 cache while all tokens pass.
 template <class E>
 void panel(const MatmulTask& task, int64_t row, int64_t token, int64_t n) {
-    constexpr int kTokens = kVectors == 1 ? 12 : kVectors == 2 ? 6 : 2;
+    constexpr int kTokens = kVectors == 1 ? 12 : kRegisters == 32 || kVectors == 2 ? 6 : 2;
     alignas(64) float total[kBlockTokens * kPanelRows];
     for (int64_t i = 0; i < n * kPanelRows; ++i) total[i] = 0;
     for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {

@@ -7,6 +7,7 @@
 namespace {
 
 typedef int8_t Bytes __attribute__((vector_size(4 * kLanes)));
+typedef uint8_t Octets __attribute__((vector_size(4 * kLanes)));
 typedef int16_t Shorts __attribute__((vector_size(4 * kLanes)));
 
 constexpr int kVectors = static_cast<int>(hearth::cpu::kPanelRows) / kLanes;  // registers per panel
@@ -15,7 +16,12 @@ HEARTH_INLINE inline Ints loadi(const void* p) { return load<Ints>(static_cast<c
 // 4 bytes to every lane.
 HEARTH_INLINE inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }
 HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask in every byte
+#if defined(HEARTH_NEON)  // shifts bytes alone, after which the upper bits need no mask
+    const Octets shifted = reinterpret_cast<Octets>(codes) >> static_cast<uint8_t>(shift);
+    return reinterpret_cast<Ints>(mask == 255 >> shift ? shifted : shifted & static_cast<uint8_t>(mask));
+#else
     return (reinterpret_cast<Ints>(reinterpret_cast<Words>(codes) >> shift)) & (mask * 0x01010101);
+#endif
 }
 HEARTH_INLINE inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above
 // kLanes halves as floats.
@@ -46,6 +52,34 @@ HEARTH_INLINE inline Ints pair_dot(Ints a, Ints b) {
 #endif
 }
 
+// Sums of pair_dot().
+struct PairSums {
+#if defined(HEARTH_NEON)  // of two lanes each until total()
+    Ints low{}, high{};
+    HEARTH_INLINE void add(Ints a, Ints b) {
+        const auto x = reinterpret_cast<int16x8_t>(a), y = reinterpret_cast<int16x8_t>(b);
+        low = reinterpret_cast<Ints>(vmlal_s16(reinterpret_cast<int32x4_t>(low), vget_low_s16(x), vget_low_s16(y)));
+        high = reinterpret_cast<Ints>(vmlal_high_s16(reinterpret_cast<int32x4_t>(high), x, y));
+    }
+    HEARTH_INLINE Ints total() const {
+        return reinterpret_cast<Ints>(vpaddq_s32(reinterpret_cast<int32x4_t>(low), reinterpret_cast<int32x4_t>(high)));
+    }
+#else
+    Ints sum{};
+    HEARTH_INLINE void add(Ints a, Ints b) { sum += pair_dot(a, b); }
+    HEARTH_INLINE Ints total() const { return sum; }
+#endif
+};
+
+// Whether dot_step() sums in 32 bits, and whether it is one instruction that takes signed codes too, as offset_codes() makes them.
+#if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
+constexpr bool kWideSteps = true, kSignedSteps = true;
+#elif defined(__SSSE3__)
+constexpr bool kWideSteps = false, kSignedSteps = false;
+#else
+constexpr bool kWideSteps = true, kSignedSteps = false;
+#endif
+
 // Sums of code * q over the 4 bytes of a lane, still unfinished: 32-bit lanes where the level has such an instruction,
 // otherwise two 16-bit halves that must stay within +-32767 (8 steps of 4-bit codes, 4 of 5, 2 of 6).
 HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
@@ -60,6 +94,9 @@ HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
 #elif defined(__SSSE3__)
     const __m128i product = _mm_maddubs_epi16(reinterpret_cast<__m128i>(codes), reinterpret_cast<__m128i>(q));
     return reinterpret_cast<Ints>(_mm_add_epi16(reinterpret_cast<__m128i>(partial), product));
+#elif defined(HEARTH_NEON)  // both are signed; no code without a sign is above 127
+    return reinterpret_cast<Ints>(vdotq_s32(reinterpret_cast<int32x4_t>(partial), reinterpret_cast<int8x16_t>(codes),
+                                            reinterpret_cast<int8x16_t>(q)));
 #else
     for (int byte = 0; byte < 4; ++byte) {
         const Ints c = (codes >> (8 * byte)) & 255, x = (q << (24 - 8 * byte)) >> 24;
@@ -69,14 +106,52 @@ HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
 #endif
 }
 
-// The finished sums times a factor per lane; `factor` comes from factor_of().
-#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
-HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return partial * factor; }
-HEARTH_INLINE inline Ints finish(Ints partial) { return partial; }
+// Activations 4at..4at+3 of the 16 at q, for a step of all lanes.
+#if defined(HEARTH_NEON)  // a product names the 4 bytes that it takes of a register
+template <int at>
+struct Quad {
+    Ints all;
+};
+template <int at>
+HEARTH_INLINE inline Quad<at> quad(const int8_t* q) { return {loadi(q)}; }
+template <int at>
+HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Quad<at> q) {
+    return reinterpret_cast<Ints>(vdotq_laneq_s32(reinterpret_cast<int32x4_t>(partial), reinterpret_cast<int8x16_t>(codes),
+                                                  reinterpret_cast<int8x16_t>(q.all), at));
+}
 #else
-HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return pair_dot(partial, factor); }
-HEARTH_INLINE inline Ints finish(Ints partial) { return pair_dot(partial, Ints{} + 0x00010001); }
+template <int at>
+HEARTH_INLINE inline Ints quad(const int8_t* q) { return splat4(q + 4 * at); }
 #endif
+
+// Two steps as one, for many tokens: codes of 2 rows by activations of 2 tokens, 8 bytes each, give the sums of
+// (row, token), (row, token + 1), (row + 1, token), (row + 1, token + 1).
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define HEARTH_SQUARES 1
+HEARTH_INLINE inline Ints square_step(Ints partial, Ints codes, Ints q) {
+    return reinterpret_cast<Ints>(vmmlaq_s32(reinterpret_cast<int32x4_t>(partial), reinterpret_cast<int8x16_t>(codes),
+                                             reinterpret_cast<int8x16_t>(q)));
+}
+HEARTH_INLINE inline Ints two_tokens(const int8_t* a, const int8_t* b) {
+    return reinterpret_cast<Ints>(vcombine_s8(vld1_s8(a), vld1_s8(b)));
+}
+// The codes of a register's rows in two neighbouring steps become those of its first two rows and of its last two.
+HEARTH_INLINE inline void join_steps(Ints& a, Ints& b) {
+    const Ints first = __builtin_shufflevector(a, b, 0, 4, 1, 5), last = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    a = first, b = last;
+}
+// The sums of two rows and of two more become those of a token and of the next.
+HEARTH_INLINE inline void part_tokens(Ints& a, Ints& b) {
+    const Ints even = __builtin_shufflevector(a, b, 0, 2, 4, 6), odd = __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    a = even, b = odd;
+}
+#else
+HEARTH_INLINE inline void join_steps(Ints&, Ints&) {}
+#endif
+
+// The finished sums times a factor per lane; `factor` comes from factor_of().
+HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return kWideSteps ? partial * factor : pair_dot(partial, factor); }
+HEARTH_INLINE inline Ints finish(Ints partial) { return kWideSteps ? partial : pair_dot(partial, Ints{} + 0x00010001); }
 
 constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
 
@@ -84,14 +159,17 @@ constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
 #if defined(__AVX512VNNI__)
 constexpr int kSignedOffset = 128;
 HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }
+#else
+constexpr int kSignedOffset = 0;
+HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes; }
+#endif
+#if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
 template <bool scaled>
 HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints) {
     static_assert(!scaled, "several dot_step() of offset_codes() share one product with the factor");
     return dot_step(total, offset_codes(codes), q);
 }
 #else
-constexpr int kSignedOffset = 0;
-HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes; }
 template <bool scaled>
 HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor) {
 #if defined(__AVX2__)
@@ -122,6 +200,8 @@ HEARTH_INLINE inline Ints lookup(const int8_t* table, Ints index) {
     return reinterpret_cast<Ints>(_mm256_shuffle_epi8(t, reinterpret_cast<__m256i>(index)));
 #elif defined(__SSSE3__)
     return reinterpret_cast<Ints>(_mm_shuffle_epi8(load<__m128i>(table), reinterpret_cast<__m128i>(index)));
+#elif defined(HEARTH_NEON)
+    return reinterpret_cast<Ints>(vqtbl1q_s8(load<int8x16_t>(table), reinterpret_cast<uint8x16_t>(index)));
 #else
     uint8_t bytes[4 * kLanes];
     store(bytes, index);
@@ -157,6 +237,8 @@ HEARTH_INLINE inline Ints shuffle_rows(Ints rows) {
     return reinterpret_cast<Ints>(_mm256_shuffle_epi8(reinterpret_cast<__m256i>(rows), load<__m256i>(kShuffle.index)));
 #elif defined(__SSSE3__)
     return reinterpret_cast<Ints>(_mm_shuffle_epi8(reinterpret_cast<__m128i>(rows), load<__m128i>(kShuffle.index)));
+#elif defined(HEARTH_NEON)
+    return reinterpret_cast<Ints>(vqtbl1q_u8(reinterpret_cast<uint8x16_t>(rows), load<uint8x16_t>(kShuffle.index)));
 #else
     uint8_t from[16], to[16];
     store(from, rows);
@@ -172,12 +254,8 @@ HEARTH_INLINE inline Ints signed_words_of(Ints rows) {
     return reinterpret_cast<Ints>(reinterpret_cast<Shorts>(shuffle_rows<v, 1>(rows)) >> 8);
 }
 HEARTH_INLINE inline Ints minus32(Ints rows) { return reinterpret_cast<Ints>(reinterpret_cast<Bytes>(rows) - static_cast<int8_t>(32)); }
-// For finish(), from words_of() or signed_words_of().
-#if defined(__AVX512VNNI__) || !defined(__SSSE3__)
-HEARTH_INLINE inline Ints factor_of(Ints words) { return (words << 16) >> 16; }
-#else
-HEARTH_INLINE inline Ints factor_of(Ints words) { return words; }
-#endif
+// For finish(), from words_of() or signed_words_of(), whose halves are equal.
+HEARTH_INLINE inline Ints factor_of(Ints words) { return kWideSteps ? words >> 16 : words; }
 
 // The values of IQ4_NL and IQ4_XS for 4-bit codes.
 HEARTH_INLINE inline Ints iq4_values(Ints codes) {

@@ -6,6 +6,9 @@
 #include <cstdint>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)  // the level generic has no intrinsics on any processor
+#include <arm_neon.h>
+#define HEARTH_NEON 1
 #endif
 
 #define HEARTH_LEVEL_CAT2(a, b) a##_##b
@@ -22,6 +25,12 @@ constexpr int kLanes = 16;
 constexpr int kLanes = 8;
 #else
 constexpr int kLanes = 4;
+#endif
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
 #endif
 
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
@@ -60,6 +69,8 @@ inline Floats splat(float x) {
     return _mm256_set1_ps(x);
 #elif defined(__SSE2__)
     return _mm_set1_ps(x);
+#elif defined(HEARTH_NEON)
+    return vdupq_n_f32(x);
 #else
     return Floats{} + x;
 #endif
@@ -70,6 +81,8 @@ inline Floats fma(Floats a, Floats b, Floats c) {
     return _mm512_fmadd_ps(a, b, c);
 #elif defined(__AVX2__)
     return _mm256_fmadd_ps(a, b, c);
+#elif defined(HEARTH_NEON)
+    return vfmaq_f32(c, a, b);
 #else
     return a * b + c;
 #endif
@@ -90,6 +103,9 @@ inline Ints load_bytes(const uint8_t* p) {
     return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
 #elif defined(__SSE4_1__)
     return reinterpret_cast<Ints>(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(load<int32_t>(p))));
+#elif defined(HEARTH_NEON)
+    const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(load<uint32_t>(p)));
+    return reinterpret_cast<Ints>(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
 #else
     Ints out;
     for (int i = 0; i < kLanes; ++i) out[i] = p[i];
@@ -101,6 +117,9 @@ inline Ints load_signed_bytes(const uint8_t* p) {
     return reinterpret_cast<Ints>(_mm512_cvtepi8_epi32(load<__m128i>(p)));
 #elif defined(__AVX2__)
     return reinterpret_cast<Ints>(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
+#elif defined(HEARTH_NEON)
+    const int8x8_t bytes = vreinterpret_s8_u32(vdup_n_u32(load<uint32_t>(p)));
+    return reinterpret_cast<Ints>(vmovl_s16(vget_low_s16(vmovl_s8(bytes))));
 #else
     return (load_bytes(p) << 24) >> 24;
 #endif
@@ -113,6 +132,8 @@ inline Ints load_words(const void* words) {
     return reinterpret_cast<Ints>(_mm256_cvtepu16_epi32(load<__m128i>(p)));
 #elif defined(__SSE4_1__)
     return reinterpret_cast<Ints>(_mm_cvtepu16_epi32(_mm_cvtsi64_si128(load<int64_t>(p))));
+#elif defined(HEARTH_NEON)
+    return reinterpret_cast<Ints>(vmovl_u16(load<uint16x4_t>(p)));
 #else
     Ints out;
     for (int i = 0; i < kLanes; ++i) out[i] = load<uint16_t>(p + 2 * i);
@@ -128,6 +149,8 @@ inline Ints round_to_ints(Floats f) {
     return reinterpret_cast<Ints>(_mm256_cvtps_epi32(f));
 #elif defined(__SSE2__)
     return reinterpret_cast<Ints>(_mm_cvtps_epi32(f));
+#elif defined(HEARTH_NEON)
+    return reinterpret_cast<Ints>(vcvtnq_s32_f32(f));
 #else
     const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves the rounded integer in the low bits
     return floats_to_bits(f + magic) - floats_to_bits(magic);
@@ -186,6 +209,8 @@ struct AsF16 {
         return _mm512_cvtph_ps(load<__m256i>(p));
 #elif defined(__F16C__)
         return _mm256_cvtph_ps(load<__m128i>(p));
+#elif defined(HEARTH_NEON)
+    return vcvt_f32_f16(load<float16x4_t>(p));
 #else
         const Ints h = load_words(p);
         const Ints sign = (h & 0x8000) << 16, magnitude = h & 0x7fff;
@@ -200,6 +225,8 @@ struct AsF16 {
         store(p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 #elif defined(__F16C__)
         store(p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(HEARTH_NEON)
+    store(p, vcvt_f16_f32(v));
 #else
         const Ints u = floats_to_bits(v), sign = (u >> 16) & 0x8000, magnitude = u & 0x7fffffff;
         const Ints small = floats_to_bits(bits_to_floats(magnitude) + 0.5f) - 0x3f000000;  // below 2^-14

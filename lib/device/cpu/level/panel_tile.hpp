@@ -39,38 +39,71 @@ struct Panel {
     static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;
     // Panels read in turn, and how far ahead their lines are asked for: large blocks do with fewer streams.
     static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 8192;
-    // Where signed codes become unsigned ones, by an offset that F::finish() takes off, they are multiplied as those are.
-    static constexpr bool kOffset = F::kSigned && kSignedOffset > 0, kDotSigned = F::kSigned && !kOffset;
-    static constexpr int kRun = F::kFlush < F::kGroup / 4 ? F::kFlush : F::kGroup / 4;
+    // Where signed codes become unsigned ones, by an offset that F::finish() takes off, or steps take both, they are
+    // multiplied as unsigned ones are.
+    static constexpr bool kDotSigned = F::kSigned && !kSignedSteps;
+    static constexpr int kRun = kSignedSteps || F::kFlush > F::kGroup / 4 ? F::kGroup / 4 : F::kFlush;  // steps with one factor
+    static_assert(F::kGroup <= 32);
 
     template <class J>
     static HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g, int v) {
         const Ints codes = F::codes(w, j, g, v);
-        return kOffset ? offset_codes(codes) : codes;
+        return F::kSigned ? offset_codes(codes) : codes;
     }
 
-    // Adds elements 32j..32j+31; codes(g, v) are those of codes_of(). The order (codes, tokens, registers) keeps codes and
-    // partial sums in registers and shares each broadcast.
+    // Steps first..first+kRun-1 of 32 elements, to the sums that finish() finishes or straight to the total. The order
+    // (codes, tokens, registers) keeps codes and partial sums in registers and shares each broadcast.
+    template <int first, int n_token, class Codes>
+    static HEARTH_INLINE inline void steps(Codes codes, const Act* const* act, int j, const Ints* factor, Ints (*partial)[kVectors],
+                                           Ints (*total)[kVectors]) {
+        unrolled<kRun>([&](auto step) HEARTH_INLINE {
+            constexpr int g = first + decltype(step)::value;
+            Ints c[kVectors];
+            for (int v = 0; v < kVectors; ++v) c[v] = codes(g, v);
+            for (int t = 0; t < n_token; ++t) {
+                const auto q = quad<g % 4>(act[t]->q + 32 * j + g / 4 * 16);
+                for (int v = 0; v < kVectors; ++v) {
+                    if constexpr (kDotSigned)
+                        total[t][v] = dot_signed<F::kScaled>(total[t][v], c[v], q, F::kScaled ? factor[v] : Ints{});
+                    else
+                        partial[t][v] = dot_step(partial[t][v], c[v], q);
+                }
+            }
+        });
+    }
+
+    // Codes as unpack() leaves them.
+    struct Unpacked {
+        const uint8_t* at;
+        HEARTH_INLINE Ints operator()(int g, int v) const { return loadi(at + g * kStep + v * kVector); }
+    };
+#if defined(HEARTH_SQUARES)
+    template <int first, int n_token>
+    static HEARTH_INLINE inline void steps(Unpacked codes, const Act* const* act, int j, const Ints*, Ints (*partial)[kVectors],
+                                           Ints (*)[kVectors]) {
+        unrolled<kRun / 2>([&](auto pair) HEARTH_INLINE {
+            constexpr int g = first + 2 * decltype(pair)::value;
+            Ints c[2][kVectors];
+            for (int v = 0; v < kVectors; ++v) c[0][v] = codes(g, v), c[1][v] = codes(g + 1, v);
+            for (int t = 0; t < n_token; t += 2) {
+                const Ints q = two_tokens(act[t]->q + 32 * j + 4 * g, act[t + 1]->q + 32 * j + 4 * g);
+                for (int v = 0; v < kVectors; ++v)
+                    for (int i = 0; i < 2; ++i) partial[t + i][v] = square_step(partial[t + i][v], c[i][v], q);
+            }
+        });
+        for (int t = 0; t < n_token; t += 2)
+            for (int v = 0; v < kVectors; ++v) part_tokens(partial[t][v], partial[t + 1][v]);
+    }
+#endif
+
+    // Adds elements 32j..32j+31; codes(g, v) are those of codes_of(), or Unpacked.
     template <int n_token, class Codes>
     static HEARTH_INLINE inline void group(Codes codes, const Act* const* act, int j, const Scales<F>& s, Ints (*total)[kVectors]) {
         unrolled<8 / kRun>([&](auto r) HEARTH_INLINE {
             constexpr int kFirst = decltype(r)::value * kRun;
             const Ints* factor = s.factor[(8 * j + kFirst) * 4 / F::kGroup];
             Ints partial[n_token][kVectors] = {};
-            unrolled<kRun>([&](auto step) HEARTH_INLINE {
-                constexpr int g = kFirst + decltype(step)::value;
-                Ints c[kVectors];
-                for (int v = 0; v < kVectors; ++v) c[v] = codes(g, v);
-                for (int t = 0; t < n_token; ++t) {
-                    const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
-                    for (int v = 0; v < kVectors; ++v) {
-                        if constexpr (kDotSigned)
-                            total[t][v] = dot_signed<F::kScaled>(total[t][v], c[v], q, F::kScaled ? factor[v] : Ints{});
-                        else
-                            partial[t][v] = dot_step(partial[t][v], c[v], q);
-                    }
-                }
-            });
+            steps<kFirst, n_token>(codes, act, j, factor, partial, total);
             if constexpr (!kDotSigned)
                 for (int t = 0; t < n_token; ++t)
                     for (int v = 0; v < kVectors; ++v) total[t][v] += F::kScaled ? finish(partial[t][v], factor[v]) : finish(partial[t][v]);
@@ -96,26 +129,27 @@ struct Panel {
         F::template finish<n_token>(s, act, total, acc);
     }
 
-    // The same in two steps, for many tokens: codes: [kGroups, 8 steps, 16 rows, 4].
+    // The same in two steps, for many tokens: codes: [kGroups, 8 steps, 16 rows, 4], or as join_steps() joins two steps.
     static constexpr int kCodeBytes = kGroups * 8 * kStep;
     static HEARTH_INLINE inline void unpack(const uint8_t* w, uint8_t* to) {
         for (int first = 0; first < kGroups; first += F::kPeriod, w += kPeriodBytes)
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
-                unrolled<8>([&](auto g) HEARTH_INLINE {
-                    for (int v = 0; v < kVectors; ++v) {
-                        store(to, codes_of(w, j, decltype(g)::value, v));
-                        to += kVector;
+                unrolled<4>([&](auto pair) HEARTH_INLINE {
+                    constexpr int g = 2 * decltype(pair)::value;
+                    for (int v = 0; v < kVectors; ++v, to += kVector) {
+                        Ints a = codes_of(w, j, g, v), b = codes_of(w, j, g + 1, v);
+                        join_steps(a, b);
+                        store(to, a);
+                        store(to + kStep, b);
                     }
+                    to += kStep;
                 });
             });
     }
     template <int n_token>
     static HEARTH_INLINE inline void unpacked_block(const uint8_t* from, const Scales<F>& s, const Act* const* act, Floats (*acc)[kVectors]) {
         Ints total[n_token][kVectors] = {};
-        for (int j = 0; j < kGroups; ++j) {
-            const auto codes = [=](int g, int v) HEARTH_INLINE { return loadi(from + (j * 8 + g) * kStep + v * kVector); };
-            group<n_token>(codes, act, j, s, total);
-        }
+        for (int j = 0; j < kGroups; ++j) group<n_token>(Unpacked{from + j * 8 * kStep}, act, j, s, total);
         F::template finish<n_token>(s, act, total, acc);
     }
 };
@@ -150,6 +184,8 @@ void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n
         for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
 }
 
+// With four registers a token more would lie on the stack, and take the compiler minutes.
+constexpr int kFewTokens = kLanes > 4 ? 4 : kRegisters == 32 && kSignedSteps ? 2 : 1;
 template <class F, int n_token>
 void few_tokens(const hearth::cpu::MatmulTask& task) {
     const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = Panel<F>::kStreams;
@@ -198,11 +234,10 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
     if (task.n_token == 1) return few_tokens<F, 1>(task);
-    if constexpr (kLanes > 4) {  // four registers a row and token would lie on the stack, and take the compiler minutes
+    if constexpr (kFewTokens >= 2)
         if (task.n_token == 2) return few_tokens<F, 2>(task);
-        if constexpr (F::kPeriod < 4)  // or its loop is more code than a processor keeps decoded
-            if (task.n_token <= 4) return few_tokens<F, 4>(task);
-    }
+    if constexpr (kFewTokens >= 4 && F::kPeriod < 4)  // or its loop is more code than a processor keeps decoded
+        if (task.n_token <= 4) return few_tokens<F, 4>(task);
     for (int64_t row = task.row_begin; row < task.row_end; row += kRows)
         for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
             many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);

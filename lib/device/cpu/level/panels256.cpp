@@ -48,12 +48,12 @@ struct SuperBlock {
     static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors], Floats (*acc)[kVectors]) {
         for (int t = 0; t < n_token; ++t) {
             const Act& x = *act[t];
-            Ints sums[kVectors] = {};
+            PairSums sums[kVectors];
             for (int j = 0; j < 128 / group; ++j)
-                for (int v = 0; v < kVectors; ++v) sums[v] += pair_dot(s.pair[j][v], splat4((group == 16 ? x.sum : x.sum32) + 2 * j));
+                for (int v = 0; v < kVectors; ++v) sums[v].add(s.pair[j][v], splat4((group == 16 ? x.sum : x.sum32) + 2 * j));
             for (int v = 0; v < kVectors; ++v) {
-                acc[t][v] = fma(to_floats(has_min ? total[t][v] : total[t][v] - zero * sums[v]), s.d[v] * x.d, acc[t][v]);
-                if (has_min) acc[t][v] = fma(to_floats(sums[v]), s.m[v] * -x.d, acc[t][v]);
+                acc[t][v] = fma(to_floats(has_min ? total[t][v] : total[t][v] - zero * sums[v].total()), s.d[v] * x.d, acc[t][v]);
+                if (has_min) acc[t][v] = fma(to_floats(sums[v].total()), s.m[v] * -x.d, acc[t][v]);
             }
         }
     }

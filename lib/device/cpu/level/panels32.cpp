@@ -92,7 +92,7 @@ struct IQ4_NL : Block<IQ4_NL, kSignedOffset, kIsSigned> {
 };
 struct MXFP4 : Block<MXFP4, 12, 4> {
     static constexpr int kBytes = 17;
-    static constexpr bool kWide = true;  // steps reach 2^127, where those of formats in halves end at 65504
+    [[maybe_unused]] static constexpr bool kWide = true;  // steps reach 2^127, where those of formats in halves end at 65504
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {  // the doubled values plus 12
         static constexpr int8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
