@@ -210,7 +210,7 @@ struct AsF16 {
 #elif defined(__F16C__)
         return _mm256_cvtph_ps(load<__m128i>(p));
 #elif defined(HEARTH_NEON)
-    return vcvt_f32_f16(load<float16x4_t>(p));
+        return vcvt_f32_f16(load<float16x4_t>(p));
 #else
         const Ints h = load_words(p);
         const Ints sign = (h & 0x8000) << 16, magnitude = h & 0x7fff;
@@ -226,7 +226,7 @@ struct AsF16 {
 #elif defined(__F16C__)
         store(p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(HEARTH_NEON)
-    store(p, vcvt_f16_f32(v));
+        store(p, vcvt_f16_f32(v));
 #else
         const Ints u = floats_to_bits(v), sign = (u >> 16) & 0x8000, magnitude = u & 0x7fffffff;
         const Ints small = floats_to_bits(bits_to_floats(magnitude) + 0.5f) - 0x3f000000;  // below 2^-14
