@@ -137,7 +137,8 @@ Result<WeightPart> Model::choose_layouts(Device& device, const WeightMap& map, c
         if (!used[i]) continue;
         const std::byte* memory = rows_in_memory(map, i);
         Result<hearth_layout> layout = memory ? device.borrowed_layout(map.weights[i]) : hearth_layout{};
-        const bool stays = layout && layout->bytes > 0 && reinterpret_cast<std::uintptr_t>(memory) % layout->align == 0;
+        const auto address = reinterpret_cast<std::uintptr_t>(memory);
+        const bool stays = layout && layout->bytes > 0 && address % std::max<uint64_t>(1, layout->align) == 0;
         if (layout && !stays) layout = device.layout(map.weights[i]);
         if (!layout)
             return fail_again("{}: tensor {}: {}", source_->name(), weights_->entries()[map.entry(i)].tensor->name,
