@@ -197,7 +197,8 @@ struct AsBf16 {
     }
     static inline void put(Stored* p, Floats v) {  // nearest even
         const Ints u = floats_to_bits(v);
-        const Ints rounded = u + 0x7fff + ((u >> 16) & 1);
+        const Words w = reinterpret_cast<Words>(v);  // of a NaN the sum is not for a sign
+        const Ints rounded = reinterpret_cast<Ints>(w + 0x7fff + ((w >> 16) & 1));
         const Ints kept = v == v ? rounded : u | 0x400000;  // a NaN may not round to infinity or, past all ones, to 0
         store(p, __builtin_convertvector((kept >> 16) & 0xffff, Halves));
     }
@@ -230,7 +231,8 @@ struct AsF16 {
 #else
         const Ints u = floats_to_bits(v), sign = (u >> 16) & 0x8000, magnitude = u & 0x7fffffff;
         const Ints small = floats_to_bits(bits_to_floats(magnitude) + 0.5f) - 0x3f000000;  // below 2^-14
-        const Ints normal = ((magnitude + 0xfff + ((magnitude >> 13) & 1)) >> 13) - (112 << 10);
+        const Words w = reinterpret_cast<Words>(magnitude);  // likewise
+        const Ints normal = reinterpret_cast<Ints>((w + 0xfff + ((w >> 13) & 1)) >> 13) - (112 << 10);
         const Ints nan = (magnitude > 0x7f800000) ? Ints{} + 0x7e00 : Ints{} + 0x7c00;
         const Ints finite = (magnitude < 0x38800000) ? small : normal;
         const Ints bits = (magnitude >= 0x477ff000) ? nan : finite;
