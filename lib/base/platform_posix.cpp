@@ -106,9 +106,8 @@ constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;  // Linux moves at mo
 Status File::read_at(uint64_t offset, void* dst, std::size_t n, std::string_view name) const {
     char* out = static_cast<char*>(dst);
     while (n > 0) {
-        const ssize_t got =
-            ::pread(static_cast<int>(handle_), out, std::min(n, kMaxTransfer), static_cast<off_t>(offset));
-        if (got < 0 && errno == EINTR) continue;
+        const ssize_t got = retried(
+            [&] { return ::pread(static_cast<int>(handle_), out, std::min(n, kMaxTransfer), static_cast<off_t>(offset)); });
         if (got < 0) return fail_system(Code::io, name, "cannot read", errno);
         if (got == 0) return fail(Code::bad_file, "{}: ends at {} while it is read (truncated meanwhile?)", name, offset);
         out += got;
@@ -121,8 +120,7 @@ Status File::read_at(uint64_t offset, void* dst, std::size_t n, std::string_view
 Status File::write(const void* src, std::size_t n, std::string_view name) {
     const char* in = static_cast<const char*>(src);
     while (n > 0) {
-        const ssize_t done = ::write(static_cast<int>(handle_), in, std::min(n, kMaxTransfer));
-        if (done < 0 && errno == EINTR) continue;
+        const ssize_t done = retried([&] { return ::write(static_cast<int>(handle_), in, std::min(n, kMaxTransfer)); });
         if (done < 0) return fail_system(Code::io, name, "cannot write", errno);
         in += done;
         size_ += static_cast<uint64_t>(done);
@@ -264,14 +262,18 @@ Library::~Library() {
     if (handle_) dlclose(reinterpret_cast<void*>(handle_));
 }
 
+namespace {
+
 // Does the loader lack memory? It says so in words alone. glibc leaves out the system's reason where its own allocations fail: files that
 // it cannot open or tables that it cannot make, for no reason.
-static bool is_out_of_memory(std::string_view text) {
+bool is_out_of_memory(std::string_view text) {
     constexpr std::string_view kEnds[] = {": Cannot allocate memory", ": Out of memory", "out of memory", ": cannot open shared object file"};
     if (std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view end) { return text.ends_with(end); })) return true;
     if (text.find("static TLS block") != text.npos) return false;  // there is room, but not for this library
     return text.find(": cannot create ") != text.npos || text.find(": cannot allocate ") != text.npos;
 }
+
+}  // namespace
 
 Result<Library> Library::open(const std::string& path) {
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
