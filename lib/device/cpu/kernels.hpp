@@ -105,7 +105,7 @@ struct AttentionTask {
     float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page; nullptr = few queries read it as it lies
 };
 
-// n (1, 2, 4 or 6) neighbouring queries of a task, which share what they load of a page.
+// n (1, 2, 4 or kGroup) neighbouring queries of a task, which share what they load of a page.
 struct QueryGroup {
     const AttentionTask* task;
     int32_t first, n;

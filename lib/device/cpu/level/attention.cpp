@@ -4,6 +4,7 @@
 #include "device/cpu/kernels.hpp"
 #include "device/cpu/level/lanes.hpp"
 #include "device/cpu/level/math.hpp"
+#include "device/cpu/level/query_group.hpp"
 
 extern "C" {
 extern const hearth::cpu::CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain);
@@ -13,9 +14,6 @@ namespace {
 
 using namespace hearth::cpu;
 
-constexpr int kKeys = static_cast<int>(kPageTokens);
-constexpr int kKeyVectors = kKeys / kLanes;
-constexpr int kGroup = 6;           // queries that share what they load, at most
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
 constexpr float kLog2e = 1.44269504088896341f;  // scores are in units of ln 2
 

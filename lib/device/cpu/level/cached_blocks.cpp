@@ -43,7 +43,7 @@ struct Codes8 {
 struct Codes4 {
     static constexpr int kBytes = 16;
     static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
-        Ints partial[6] = {};
+        Ints partial[kGroup] = {};
         for (int g = 0; g < kBlock / 8; ++g) {
             const Ints c = loadi(codes + g * kKeys * 4), low = bits(c, 0, 15), high = bits(c, 4, 15);
             for (int i = 0; i < n; ++i) {

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kKeys = static_cast<int>(hearth::cpu::kPageTokens);
 constexpr int kKeyVectors = kKeys / kLanes;
+constexpr int kGroup = 6;  // queries that share what they load, at most
 
 // Asks for the lines of piece i of what lies at p (if not nullptr), in pieces of `bytes`: small ones share a line.
 template <int bytes>
@@ -18,7 +19,7 @@ HEARTH_INLINE inline void ask(const uint8_t* p, int64_t i) {
 
 template <class F>
 HEARTH_INLINE inline void by_count(const hearth::cpu::QueryGroup& g, F f) {
-    if (g.n == 6) return f(Constant<6>{});
+    if (g.n == kGroup) return f(Constant<kGroup>{});
     if (g.n == 4) return f(Constant<4>{});
     if (g.n == 2) return f(Constant<2>{});
     f(Constant<1>{});
