@@ -66,7 +66,7 @@ std::vector<std::string> profile_table(const hearth_program& program) {
     std::vector<std::string> table{line};
     for (const auto& [name, row] : sorted) {
         const double ns = static_cast<double>(std::max<int64_t>(1, row.ns)), whole = static_cast<double>(std::max<int64_t>(1, all.ns));
-        std::snprintf(line, sizeof line, "%8lld %10.3f %6.1f %8.1f %9.1f  %s", static_cast<long long>(row.n_run), ns * 1e-6,
+        std::snprintf(line, sizeof line, "%8lld %10.3f %6.1f %8.4g %9.4g  %s", static_cast<long long>(row.n_run), ns * 1e-6,
                       100 * ns / whole, row.bytes / ns, row.flop / ns, name.c_str());
         table.emplace_back(line);
     }
