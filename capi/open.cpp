@@ -1,8 +1,6 @@
 // Reads the C parameter structs.
 #include "open.hpp"
 
-#include <fmt/format.h>
-
 #include "guard.hpp"
 
 namespace hearth::capi {
@@ -65,15 +63,16 @@ namespace {
 template <class T>
 std::string list_text(const std::vector<T>& values) {
     constexpr std::size_t kMost = 16;
-    const auto end = values.begin() + static_cast<std::ptrdiff_t>(std::min(values.size(), kMost));
-    return fmt::format("[{}{}]", fmt::join(values.begin(), end, ", "),
-                       values.size() > kMost ? fmt::format(", ... {} entries", values.size()) : std::string());
+    std::string text = "[";
+    for (std::size_t i = 0; i < std::min(values.size(), kMost); ++i)
+        text += format_text("{}{}", i == 0 ? "" : ", ", static_cast<const T&>(values[i]));
+    return text + (values.size() > kMost ? format_text(", ... {} entries]", values.size()) : "]");
 }
 
 struct MetaText {
     std::string operator()(bool value) const { return value ? "true" : "false"; }
     std::string operator()(int64_t value) const { return std::to_string(value); }
-    std::string operator()(double value) const { return fmt::format("{}", static_cast<float>(value)); }
+    std::string operator()(double value) const { return format_text("{}", static_cast<float>(value)); }
     std::string operator()(const std::string& value) const { return value; }
     template <class T>
     std::string operator()(const std::vector<T>& values) const {

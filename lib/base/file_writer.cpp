@@ -24,7 +24,7 @@ Result<FileWriter> FileWriter::create(std::string_view path) {
         return fail(Code::invalid_argument, "the path to write is empty or contains a NUL byte");
     constexpr int kMaxTry = 100;  // leftovers of a crashed process with our id
     for (int i = 0;; ++i) {
-        std::string temporary = fmt::format("{}.{}-{}.tmp", path, os::process_id(), i);
+        std::string temporary = format_text("{}.{}-{}.tmp", path, os::process_id(), i);
         if (i < kMaxTry && os::file_exists(temporary)) continue;
         HEARTH_TRY(os::File file, os::File::create(temporary));
         return FileWriter(std::string(path), std::move(temporary), std::move(file));

@@ -1,10 +1,10 @@
 // Where messages go: the host's callback, or nowhere. The library itself prints nothing.
 #pragma once
 
-#include <fmt/core.h>
-
 #include <cstdint>
 #include <utility>
+
+#include "base/format_text.hpp"
 
 namespace hearth {
 
@@ -19,8 +19,7 @@ struct LogSink {
     void operator()(LogLevel message_level, fmt::format_string<Args...> format, Args&&... args) const {
         if (!write || message_level > level) return;
         char text[1024];
-        auto end = fmt::format_to_n(text, sizeof text - 1, format, std::forward<Args>(args)...);
-        text[end.size < sizeof text ? end.size : sizeof text - 1] = 0;
+        text[format_text_to(text, sizeof text - 1, format, std::forward<Args>(args)...)] = 0;
         write(user, static_cast<int32_t>(message_level), text);
     }
 };

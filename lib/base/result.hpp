@@ -2,16 +2,15 @@
 // a fixed-size record of this thread (so that reporting "out of memory" needs no memory).
 #pragma once
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <new>
 #include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+
+#include "base/format_text.hpp"
 
 namespace hearth {
 
@@ -68,10 +67,7 @@ struct [[nodiscard]] Failure {
 template <class... Args>
 Failure fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
     begin_error(code);
-    char* out = error_record().message;
-    const std::size_t room = sizeof(ErrorRecord::message) - 1;
-    auto end = fmt::format_to_n(out, room, format, std::forward<Args>(args)...);
-    end_error(end.size < room ? end.size : room);
+    end_error(format_text_to(error_record().message, sizeof(ErrorRecord::message) - 1, format, std::forward<Args>(args)...));
     return {code};
 }
 

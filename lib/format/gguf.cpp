@@ -22,7 +22,7 @@ Result<int> count_parts(const Source& source, const GgufPart& part) {
     return n == 0 ? 1 : static_cast<int>(n);  // 0 = was split once and merged again
 }
 
-std::string numbered(int index, int n_part) { return fmt::format("-{:05}-of-{:05}.gguf", index + 1, n_part); }
+std::string numbered(int index, int n_part) { return format_text("-{:05}-of-{:05}.gguf", index + 1, n_part); }
 
 }  // namespace
 

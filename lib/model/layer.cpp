@@ -1,12 +1,10 @@
 // The building blocks that mixers and feed-forward networks share.
 #include "model/layer.hpp"
 
-#include <fmt/format.h>
-
 namespace hearth {
 
 std::string Layer::label(const char* name) const {
-    return index < 0 ? std::string(name) : fmt::format("blk.{}.{}", index, name);
+    return index < 0 ? std::string(name) : format_text("blk.{}.{}", index, name);
 }
 
 Value Layer::like(Value x, int32_t n_group, int32_t group_width, int32_t row_factor) const {

@@ -1,8 +1,6 @@
 // Claims each tensor of a file for a slot, and says which are missing, misshapen or unknown.
 #include "model/weights.hpp"
 
-#include <fmt/format.h>
-
 #include <set>
 
 namespace hearth {
@@ -30,7 +28,7 @@ class WeightMatcher {
     // "blk.3." + alternative + ".weight"; the alternative itself where it already ends in .bias
     std::string full_name(std::string_view name, int32_t layer, const char* part) const {
         const bool whole = name.size() > 5 && name.substr(name.size() - 5) == ".bias";
-        return fmt::format("{}{}{}", layer < 0 ? "" : fmt::format("blk.{}.", layer), name, whole ? "" : part);
+        return format_text("{}{}{}", layer < 0 ? "" : format_text("blk.{}.", layer), name, whole ? "" : part);
     }
 
     const TensorInfo* find(const SlotInfo& slot, int32_t layer, const char* part, std::string* first_name) const {
@@ -55,8 +53,8 @@ class WeightMatcher {
         bool same = n_dim - skip == tensor.n_dim - skip_found;
         for (int32_t i = 0; same && i < n_dim - skip; ++i) same = shape[skip + i] == tensor.shape[skip_found + i];
         if (same) return {};
-        for (int32_t i = 0; i < n_dim; ++i) wanted += fmt::format("{}{}", i ? ", " : "", shape[i]);
-        for (int32_t i = 0; i < tensor.n_dim; ++i) found += fmt::format("{}{}", i ? ", " : "", tensor.shape[i]);
+        for (int32_t i = 0; i < n_dim; ++i) wanted += format_text("{}{}", i ? ", " : "", shape[i]);
+        for (int32_t i = 0; i < tensor.n_dim; ++i) found += format_text("{}{}", i ? ", " : "", tensor.shape[i]);
         return fail(Code::bad_file, "{}: tensor {} has shape [{}] but the model's numbers ask for [{}]", source_.name(),
                     tensor.name, found, wanted);
     }
@@ -135,7 +133,7 @@ class WeightMatcher {
     bool ignored(std::string_view name) const {
         std::string_view base = name;
         if (base.substr(0, 4) == "blk.") base = base.substr(std::min(base.size(), base.find('.', 4) + 1));
-        return h_.arch->ignored.find(fmt::format(" {} ", base)) != std::string_view::npos;
+        return h_.arch->ignored.find(format_text(" {} ", base)) != std::string_view::npos;
     }
 
     const TensorSource& source_;

@@ -1,8 +1,6 @@
 // Reads and prints device specs.
 #include "runtime/device_spec.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -251,7 +249,7 @@ Status complete(bool layers_given, DeviceSpec* spec) {
 std::string shares_text(const std::vector<double>& shares) {
     std::string text;
     for (const double share : shares) {
-        std::string one = fmt::format("{:.6f}", share);
+        std::string one = format_text("{:.6f}", share);
         one.erase(one.find_last_not_of('0') + 1);
         if (one.back() == '.') one.pop_back();
         text += (text.empty() ? "" : ":") + one;
@@ -302,7 +300,7 @@ std::string to_string(const DeviceSpec& spec) {
     if (!spec.shares.empty()) text += ",shares=" + shares_text(spec.shares);
     if (spec.has_reserve) text += ",reserve=" + byte_size_text(spec.reserve_bytes);
     for (const Switch& s : kSwitches)
-        if (spec.*s.member != usual.*s.member) text += fmt::format(",{}={}", s.key, spec.*s.member ? s.yes : s.no);
+        if (spec.*s.member != usual.*s.member) text += format_text(",{}={}", s.key, spec.*s.member ? s.yes : s.no);
     return text;
 }
 

@@ -53,7 +53,7 @@ std::vector<std::string> Runtime::known_names(const std::vector<PluginFile>& fil
 Failure Runtime::fail_unknown(const std::string& name, const std::vector<PluginFile>& files) const {
     const std::string file = os::library_file("hearth_" + name), places = plugins_.places();
     std::vector<std::string> names = known_names(files);
-    const std::string known = fmt::format("{}", fmt::join(names, ", "));
+    const std::string known = join_text(names);
     if (std::find(std::begin(kPluginNames), std::end(kPluginNames), name) != std::end(kPluginNames))
         return fail(Code::placement, "device '{}' needs the plugin {}, which is not in {} (known: {})", name, file, places, known);
     names.insert(names.end(), std::begin(kPluginNames), std::end(kPluginNames));
@@ -112,7 +112,7 @@ Result<std::vector<DeviceRef>> Runtime::resolve(const DeviceSpec& spec) {
                 why += "; " + file.path + ": " + plugin.reason;
             }
         return fail(Code::placement, "'{}' asks for layers on an accelerator, and none is usable (known: {}; plugins in {}{})",
-                    to_string(spec), fmt::join(known_names(files), ", "), plugins_.places(), why);
+                    to_string(spec), join_text(known_names(files)), plugins_.places(), why);
     }
     return std::vector<DeviceRef>{{"cpu", 0, ""}};
 }

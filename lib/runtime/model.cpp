@@ -1,8 +1,6 @@
 // Opens a model: headers first, then the weights, streamed once into their layouts.
 #include "runtime/model.hpp"
 
-#include <fmt/format.h>
-
 #include "base/checksum.hpp"
 #include "runtime/loader.hpp"
 #include "runtime/plan.hpp"
@@ -75,7 +73,7 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Runtime> runtime, std
 Status Model::read_vocab(const ModelOptions& options) {
     HEARTH_TRY(const VocabSource from, vocab_source(*source_, options.pre_tokenizer));
     if (from.tokens.empty()) {
-        no_vocab_reason_ = fmt::format("{}: the file has no tokenizer", source_->name());
+        no_vocab_reason_ = format_text("{}: the file has no tokenizer", source_->name());
     } else {
         HEARTH_TRY(vocab_, make_vocab(from));
         for (const std::string& warning : vocab_->warnings()) runtime_->log()(LogLevel::warning, "{}", warning);
@@ -284,8 +282,8 @@ std::string Model::description() const {
     for (const auto& [format, n] : bytes)
         if (n > bytes[most]) most = format;
     const double n = static_cast<double>(n_parameter());
-    const std::string size = n >= 1e9 ? fmt::format("{:.1f}B", n / 1e9) : fmt::format("{:.1f}M", n / 1e6);
-    return fmt::format("{} {} {}", architecture(), size, find_format(static_cast<int32_t>(most))->name);
+    const std::string size = n >= 1e9 ? format_text("{:.1f}B", n / 1e9) : format_text("{:.1f}M", n / 1e6);
+    return format_text("{} {} {}", architecture(), size, find_format(static_cast<int32_t>(most))->name);
 }
 
 }  // namespace hearth

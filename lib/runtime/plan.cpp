@@ -1,8 +1,6 @@
 // The memory plan: sums per device, budgets, and the largest settings that fit them.
 #include "runtime/plan.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -16,8 +14,8 @@ double gib(uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
 // "5.1 GiB", "340.0 MiB"
 std::string size_text(uint64_t bytes) {
-    if (bytes >= uint64_t{1} << 30) return fmt::format("{:.1f} GiB", gib(bytes));
-    return bytes >= 1 << 20 ? fmt::format("{:.1f} MiB", 1024 * gib(bytes)) : fmt::format("{:.1f} KiB", 1048576 * gib(bytes));
+    if (bytes >= uint64_t{1} << 30) return format_text("{:.1f} GiB", gib(bytes));
+    return bytes >= 1 << 20 ? format_text("{:.1f} MiB", 1024 * gib(bytes)) : format_text("{:.1f} KiB", 1048576 * gib(bytes));
 }
 
 Result<bool> fits_with(const Model& model, ContextOptions options, int32_t n_ctx) {
@@ -39,8 +37,8 @@ Result<int32_t> largest_context(const Model& model, const ContextOptions& option
 
 std::string advice(const PlanReport& plan, const DevicePlan& device) {
     if (!device.host && plan.n_layer_fits < plan.n_layer)
-        return fmt::format("; {} layers fit; use layers={} or layers=auto", plan.n_layer_fits, plan.n_layer_fits);
-    return plan.n_ctx_fits > 0 ? fmt::format("; use n_ctx={}", plan.n_ctx_fits) : std::string();
+        return format_text("; {} layers fit; use layers={} or layers=auto", plan.n_layer_fits, plan.n_layer_fits);
+    return plan.n_ctx_fits > 0 ? format_text("; use n_ctx={}", plan.n_ctx_fits) : std::string();
 }
 
 }  // namespace
@@ -112,7 +110,7 @@ Status check_plan(const Model& model, const PlanReport& plan) {
     const auto full = std::find_if(plan.devices.begin(), plan.devices.end(), [](const DevicePlan& d) { return !d.fits(); });
     if (full == plan.devices.end()) return {};
     const uint64_t free = full->available_bytes - std::min(full->available_bytes, full->reserve_bytes);
-    const std::string what = full->host ? model.description() : fmt::format("{} layers", full->n_layer);
+    const std::string what = full->host ? model.description() : format_text("{} layers", full->n_layer);
     const Failure failure =
         fail(full->host ? Code::oom_host : Code::oom_device, "{}: {} need{} {} (weights {}, KV {}, compute {}) but {} are free{}",
              full->spec, what, full->host ? "s" : "", size_text(full->total()), size_text(full->weight_bytes),

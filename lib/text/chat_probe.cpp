@@ -11,7 +11,7 @@ constexpr int64_t kAnyTime = 1700000000;
 constexpr std::string_view kUser = R"({"role":"user","content":"hi-probe"})";
 
 std::string conversation(std::string_view messages, std::string_view more = "") {
-    return fmt::format(R"({{"messages":[{}],"bos_token":"","eos_token":"","add_generation_prompt":true{}}})",
+    return format_text(R"({{"messages":[{}],"bos_token":"","eos_token":"","add_generation_prompt":true{}}})",
                        messages, more);
 }
 
@@ -28,14 +28,14 @@ ChatAbilities ChatTemplate::probe() const {
     };
     ChatAbilities can;
     can.system_role = holds(
-        conversation(fmt::format(R"({{"role":"system","content":"sys-probe"}},{})", kUser)), "sys-probe");
+        conversation(format_text(R"({{"role":"system","content":"sys-probe"}},{})", kUser)), "sys-probe");
     can.tools =
         holds(conversation(
                   kUser, R"(,"tools":[{"type":"function","function":{"name":"tool_probe","description":"d",)"
                          R"("parameters":{"type":"object","properties":{}}}}])"),
               "tool_probe");
     can.tool_calls = holds(
-        conversation(fmt::format(
+        conversation(format_text(
             R"({},{{"role":"assistant","content":"","tool_calls":[{{"id":"call_0000","type":"function",)"
             R"("function":{{"name":"call_probe","arguments":{{"a":1}}}}}}]}})",
             kUser)),

@@ -3,8 +3,6 @@
 // change no match: they keep long runs of spaces or digits from costing the square of their length.
 #include "text/pre_tokenizer.hpp"
 
-#include <fmt/format.h>
-
 namespace hearth {
 
 namespace {
@@ -192,7 +190,7 @@ Result<const PreRule*> find_pre_rule(std::string_view name) {
             if (name == rule.names[i]) return &rule;
     return fail(Code::unsupported_struct,
                 "unknown pre-tokenizer '{}'; set the option pre_tokenizer to one of: {}", name,
-                fmt::join(pre_tokenizer_names(), ", "));
+                join_text(pre_tokenizer_names()));
 }
 
 }  // namespace hearth

@@ -5,8 +5,6 @@
 #include "text/vocab.hpp"
 #include "text/vocab_roles.hpp"
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <limits>
 
@@ -88,7 +86,7 @@ class VocabBuilder {
     int32_t& role(Role r) { return vocab_->role_[static_cast<std::size_t>(r)]; }
     template <class... Args>
     void warn(fmt::format_string<Args...> format, Args&&... args) {
-        vocab_->warnings_.push_back(fmt::format(format, std::forward<Args>(args)...));
+        vocab_->warnings_.push_back(format_text(format, std::forward<Args>(args)...));
     }
 
     const VocabSource& source_;
@@ -135,7 +133,7 @@ Status VocabBuilder::fill_tokens() {
 void VocabBuilder::fill_bytes() {
     Tokens& tokens = vocab_->tokens_;
     for (uint32_t byte = 0; byte < 256; ++byte) {
-        const int32_t named = tokens.find(fmt::format("<0x{:02X}>", byte));
+        const int32_t named = tokens.find(format_text("<0x{:02X}>", byte));
         const char raw = static_cast<char>(static_cast<uint8_t>(byte));
         tokens.byte_token[byte] = named >= 0 ? named : tokens.find(std::string_view(&raw, 1));
     }

@@ -1,5 +1,5 @@
 # Compiles SOURCE without and with -DMUST_FAIL; the second must stop with the words that the file's "expect:" line names.
-set(command ${COMPILER} -std=c++20 -fsyntax-only -Wall -Wextra -Werror -DFMT_HEADER_ONLY=1 -I${TOP}/lib -I${TOP}/include ${SOURCE})
+set(command ${COMPILER} -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I${TOP}/lib -I${TOP}/include ${SOURCE})
 execute_process(COMMAND ${command} RESULT_VARIABLE good OUTPUT_VARIABLE text ERROR_VARIABLE text)
 if(NOT good EQUAL 0)
   message(FATAL_ERROR "${SOURCE} does not compile without MUST_FAIL:\n${text}")

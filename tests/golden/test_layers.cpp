@@ -7,8 +7,6 @@
 #include <set>
 #include <sstream>
 
-#include <fmt/format.h>
-
 #include "model/decoder.hpp"
 #include "support/catch.hpp"
 #include "support/support.hpp"
@@ -160,7 +158,7 @@ class MadeUpSource final : public TensorSource {
     void add_slot(const SlotInfo& slot, const Hparams& h, int32_t layer) {
         int64_t shape[3] = {};
         const int32_t n_dim = slot_shape(slot, h, layer, shape);
-        const std::string base = (layer < 0 ? "" : fmt::format("blk.{}.", layer)) +
+        const std::string base = (layer < 0 ? "" : format_text("blk.{}.", layer)) +
                                  std::string(slot.gguf.substr(0, slot.gguf.find('|')));
         const bool whole = slot.slot == Slot::router_bias;
         add_tensor(whole ? base : base + ".weight", std::vector<int64_t>(shape, shape + n_dim));
@@ -205,7 +203,7 @@ std::string layer_text(const Case& c) {
 
 std::string shape_text(const TensorInfo& tensor) {
     std::string text;
-    for (int32_t d = 0; d < tensor.n_dim; ++d) text += fmt::format("{}{}", d ? ", " : "", tensor.shape[d]);
+    for (int32_t d = 0; d < tensor.n_dim; ++d) text += format_text("{}{}", d ? ", " : "", tensor.shape[d]);
     return "[" + text + "]";
 }
 
@@ -241,7 +239,7 @@ TEST_CASE("the layers that a row builds are the committed ones") {
         const auto found = std::find_if(all.begin(), all.end(), [&](const Case& c) { return c.name == rows[i].name; });
         INFO("the row " << rows[i].name);
         REQUIRE(found != all.end());
-        const std::string path = test::source_path(fmt::format("tests/golden/layers/{}.txt", rows[i].name));
+        const std::string path = test::source_path(format_text("tests/golden/layers/{}.txt", rows[i].name));
         const std::string text = layer_text(*found);
         if (std::getenv("HEARTH_UPDATE_GOLDEN")) test::write_bytes(path, text.data(), text.size());
         REQUIRE(std::filesystem::exists(path));

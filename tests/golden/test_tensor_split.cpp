@@ -1,6 +1,4 @@
 // Every architecture with its layers spread over several devices, against the logits of one.
-#include <fmt/format.h>
-
 #include "golden/fixture_logits.hpp"
 
 using namespace hearth;
@@ -24,7 +22,7 @@ TEST_CASE("spread over two, three and four devices, every architecture gives the
             const auto tokens = read_tokens(fixture(std::string("arch/") + name + ".tokens.txt"));
             const auto want = run(load_fixture(path, "cpu"), tokens, tokens.size() / 2 + 1);
             for (const char* devices : {"sim:2x64MiB", "sim:3x64MiB,shares=3:1:2", "sim:4x64MiB", "cpu,sim:64MiB,shares=1:1"}) {
-                const std::string spec = fmt::format("{},split=tensor", devices);
+                const std::string spec = format_text("{},split=tensor", devices);
                 INFO(name << " on " << spec);
                 const double error = nmse(run(load_fixture(path, spec), tokens, tokens.size() / 2 + 1), want);
                 CHECK(error < bar_of_split(name));
@@ -44,7 +42,7 @@ TEST_CASE("at every number of spread layers, with the cache on the devices or no
         for (int n_device : {2, 3, 4})
             for (const char* more : {"", ",kv=cpu", ",experts=cpu"})
                 for (int32_t layers = 0; layers <= whole->hparams().n_layer + 1; ++layers) {
-                    const std::string spec = fmt::format("sim:{}x64MiB,split=tensor,layers={}{}", n_device, layers, more);
+                    const std::string spec = format_text("sim:{}x64MiB,split=tensor,layers={}{}", n_device, layers, more);
                     INFO(name << " on " << spec);
                     CHECK(nmse(run(load_fixture(path, spec), tokens, tokens.size() / 2 + 1), want) < bar_of_split(name));
                 }

@@ -1,5 +1,4 @@
 // What "auto" makes of several accelerators and of a host that is short of memory.
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include "base/memory.hpp"
@@ -87,7 +86,7 @@ TEST_CASE("layers=auto puts as many on a device as fit, although the host could 
     auto runtime = Runtime::make(options);
     REQUIRE(runtime);
     ModelOptions where;
-    where.device = fmt::format("sim:{}B,layers=auto,reserve={}B", reserve + 3 * kGiB, reserve);
+    where.device = format_text("sim:{}B,layers=auto,reserve={}B", reserve + 3 * kGiB, reserve);
     where.context.emplace().n_ctx = 256;
     const auto model = Model::open(*runtime, std::move(*source), where);
     INFO(error_record().message);

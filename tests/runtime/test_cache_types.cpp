@@ -1,6 +1,4 @@
 // Caches of any two types: what is saved, forked, shifted and spread stays what was stored, and what it costs is known.
-#include <fmt/format.h>
-
 #include "runtime/context_support.hpp"
 #include "runtime/plan.hpp"
 

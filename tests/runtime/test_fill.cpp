@@ -1,7 +1,5 @@
 // Which layers go to which of several devices: the fastest first as far as they fit, parts of layers in proportion to rates. What is
 // expected comes from trying all splits and reading what the devices count, or from a calculation by hand.
-#include <fmt/format.h>
-
 #include <array>
 #include <limits>
 
@@ -39,7 +37,7 @@ std::vector<Held> all_splits(const std::string& file) {
                 Held held{{a, b, c}, {}, {}};
                 const bool none = a + b + c == 0;
                 const auto runtime = make_runtime();
-                const auto model = try_load(runtime, file, fmt::format("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), small_context());
+                const auto model = try_load(runtime, file, format_text("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), small_context());
                 INFO(error_record().message);
                 REQUIRE(model);
                 const auto& devices = (*model)->placement().devices;
@@ -106,7 +104,7 @@ TEST_CASE("without shares, layers go where a token takes the least time of all s
         std::array<uint64_t, 3> room{};
         Counts there{};
         for (std::size_t d = 0; d < 3; ++d) rate[place[d]] = kRates[d], room[place[d]] = free[d], there[place[d]] = want[d];
-        const std::string spec = fmt::format("sim:3x8MiB;memory={}GB/s:{}GB/s:{}GB/s;free={}:{}:{},layers={},reserve=0", rate[0], rate[1],
+        const std::string spec = format_text("sim:3x8MiB;memory={}GB/s:{}GB/s:{}GB/s;free={}:{}:{},layers={},reserve=0", rate[0], rate[1],
                                              rate[2], room[0], room[1], room[2], automatic ? "auto" : "5");
         INFO(spec);
         if (want[0] < 0) continue;  // no split of 5 layers fits
@@ -131,7 +129,7 @@ TEST_CASE("a reserve and a context are room that layers do not get, on the faste
     const uint64_t room = two->all[0];  // of the first two of seven, to the byte
     const auto first = [&](uint64_t free) {
         const auto model =
-            try_open(make_runtime(), file, fmt::format("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), small_context());
+            try_open(make_runtime(), file, format_text("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), small_context());
         INFO(error_record().message);
         REQUIRE(model);
         return counted(**model)[0];
@@ -153,7 +151,7 @@ TEST_CASE("explicit shares win over rates, and rates that are equal or not all d
     CHECK(counts_on("sim:3x8MiB;memory=9GB/s:2GB/s:1GB/s,layers=3") == Counts{3, 0, 0});
     // By free bytes, as 1 : 2 : 4.
     for (const char* memory : {"", ";memory=2GB/s", ";memory=9GB/s:2GB/s:", ";memory=2GB/s:2GB/s:2GB/s"})
-        CHECK(counts_on(fmt::format("sim:3x8MiB;free=1MiB:2MiB:4MiB{},reserve=0", memory).c_str()) == Counts{1, 2, 4});
+        CHECK(counts_on(format_text("sim:3x8MiB;free=1MiB:2MiB:4MiB{},reserve=0", memory).c_str()) == Counts{1, 2, 4});
     // The two of the same rate by free bytes, before the third.
     CHECK(counts_on("sim:3x8MiB;free=1MiB:8MiB:6MiB;memory=2GB/s:1GB/s:2GB/s,reserve=0") == Counts{1, 0, 6});
 }

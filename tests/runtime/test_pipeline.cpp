@@ -1,6 +1,4 @@
 // Long prompts go through a chain of devices in stretches: the same bits, in less time, wherever they stop.
-#include <fmt/format.h>
-
 #include <chrono>
 
 #include "runtime/context_support.hpp"

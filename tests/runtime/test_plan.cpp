@@ -1,6 +1,4 @@
 // Plans over simulated devices: what they promise is what is taken, and where a spec puts a model does not change its logits.
-#include <fmt/format.h>
-
 #include <fstream>
 
 #include "runtime/context_support.hpp"
@@ -36,7 +34,7 @@ TEST_CASE("at every number of layers, over any devices, the logits are bit for b
     const Logits want = logits_on("cpu");
     for (const char* devices : {"sim:4MiB", "sim:2x4MiB", "sim:4x4MiB"})
         for (const char* more : {"", ",kv=cpu", ",experts=cpu", ",kv=cpu,experts=cpu"})
-            for (int layers = 0; layers <= 3; ++layers) CHECK(logits_on(fmt::format("{},layers={}{}", devices, layers, more)) == want);
+            for (int layers = 0; layers <= 3; ++layers) CHECK(logits_on(format_text("{},layers={}{}", devices, layers, more)) == want);
 }
 
 // The plan sums what the planner computes from headers; what is used is what each device, and the hook of the host, counted.
@@ -74,7 +72,7 @@ TEST_CASE("layers that do not fit are refused with what would, and auto takes th
     REQUIRE(all);
     REQUIRE(all->n_layer == 13);
     const uint64_t half = all->devices[1].weight_bytes / 2 + (64 << 10);
-    const std::string device = fmt::format("sim:{}", half);
+    const std::string device = format_text("sim:{}", half);
     CHECK_FALSE(try_load(runtime, file, device + ",layers=13", small_context()));
     CHECK(error_record().code == Code::oom_device);
     CHECK(error_record().bytes_wanted > error_record().bytes_free);
@@ -90,8 +88,8 @@ TEST_CASE("layers that do not fit are refused with what would, and auto takes th
     CHECK(decode(*loaded.context(small_context()), random_tokens(5, 1)).size() == TinyModel::kVocab);
     // One more does not fit: beside what is loaded now, and on an empty device of that size.
     const auto other = make_runtime();
-    CHECK_FALSE(try_load(other, file, fmt::format("{},layers={}", device, taken->n_layer + 1), small_context()));
-    CHECK(try_load(other, file, fmt::format("{},layers={}", device, taken->n_layer), small_context()));
+    CHECK_FALSE(try_load(other, file, format_text("{},layers={}", device, taken->n_layer + 1), small_context()));
+    CHECK(try_load(other, file, format_text("{},layers={}", device, taken->n_layer), small_context()));
 }
 
 TEST_CASE("a device with less free than the reserve is left empty, and keeps nobody from loading") {
@@ -114,7 +112,7 @@ TEST_CASE("two models on one device share its memory, and a released one gives i
     const auto report = placement_report(**first);
     REQUIRE(report);
     const uint64_t bytes = report->devices[1].weight_bytes;
-    const std::string device = fmt::format("sim:{},layers=all", bytes + bytes / 2);
+    const std::string device = format_text("sim:{},layers=all", bytes + bytes / 2);
     auto one = try_load(runtime, file, device);
     INFO(error_record().message);
     REQUIRE(one);
@@ -130,7 +128,7 @@ TEST_CASE("whichever allocation of a device fails, the load or the context is re
     for (int n = 1;; ++n) {
         REQUIRE(n < 100);
         const auto runtime = make_runtime();
-        const std::string spec = fmt::format("sim:2x4MiB;fail={},layers=3", n);  // of each of the two devices
+        const std::string spec = format_text("sim:2x4MiB;fail={},layers=3", n);  // of each of the two devices
         auto model = try_load(runtime, file, spec);
         bool failed = !model;
         if (model) {
@@ -144,7 +142,7 @@ TEST_CASE("whichever allocation of a device fails, the load or the context is re
         CHECK(error_record().bytes_wanted > 0);
         CHECK(refused_with("sim:"));
         for (int32_t d : {0, 1}) {
-            Result<Device*> device = runtime->device(DeviceRef{"sim", d, fmt::format("2x4MiB;fail={}", n)});
+            Result<Device*> device = runtime->device(DeviceRef{"sim", d, format_text("2x4MiB;fail={}", n)});
             REQUIRE(device);
             CHECK(used_bytes(**device) == 0);
         }

@@ -1,6 +1,4 @@
 // Several models in one process: what does not fit is refused with numbers, or unused models give way where that was asked for.
-#include <fmt/format.h>
-
 #include <atomic>
 #include <thread>
 
@@ -34,7 +32,7 @@ struct Home {
         const auto plan = make_plan(**measure, small_context());
         REQUIRE(plan);
         const uint64_t weights = (*measure)->parts()[1].bytes, rest = plan->devices[1].total();
-        device = fmt::format("sim:{}{},reserve=0", static_cast<uint64_t>(n_fit * static_cast<double>(weights)) + rest, more);
+        device = format_text("sim:{}{},reserve=0", static_cast<uint64_t>(n_fit * static_cast<double>(weights)) + rest, more);
     }
     Result<std::shared_ptr<Model>> try_load(int file, const std::string& spec) {
         return test::try_load(runtime, files[static_cast<std::size_t>(file)], spec, small_context());

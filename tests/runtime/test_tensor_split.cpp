@@ -1,6 +1,4 @@
 // Layers spread over ranks: what the sequences' cache does, what a plan says, where a step stops, and sums over ranks.
-#include <fmt/format.h>
-
 #include <thread>
 
 #include "runtime/comm.hpp"

@@ -5,8 +5,6 @@
 #include "text/byte_alphabet.hpp"
 #include "text/utf8.hpp"
 
-#include <fmt/format.h>
-
 namespace hearth::test {
 
 SmallVocab& SmallVocab::add(std::string text, std::int32_t type, float score) {
@@ -40,7 +38,7 @@ SmallVocab small_spm() {
     SmallVocab vocab;
     vocab.base.model = "llama";
     vocab.add("<unk>", kUnknown).add("<s>", kControl).add("</s>", kControl);
-    for (int byte = 0; byte < 256; ++byte) vocab.add(fmt::format("<0x{:02X}>", byte), kByte);
+    for (int byte = 0; byte < 256; ++byte) vocab.add(format_text("<0x{:02X}>", byte), kByte);
     const std::string mark = "\xE2\x96\x81";
     float score = 0;
     for (const char* text : {"he", "ll", "hell", "hello"}) vocab.add(text, kNormal, score -= 1);

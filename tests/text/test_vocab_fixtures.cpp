@@ -4,8 +4,6 @@
 #include "support/support.hpp"
 #include "text/detokenizer.hpp"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
 
 #include <sstream>
@@ -51,7 +49,7 @@ std::string spaced(std::string_view text) {
 TEST_CASE("fixture vocabularies tokenize every text to the expected ids") {
     const std::string name = GENERATE(as<std::string>{}, "llama-spm", "phi-3", "gpt-2", "bert-bge",
                                       "starcoder", "llama-bpe", "qwen2");
-    const std::string path = fmt::format("vocab/{}.gguf", name);
+    const std::string path = format_text("vocab/{}.gguf", name);
     const auto vocab = fixture_vocab(path);
     if (!vocab) return;
     const auto texts = split_texts(fixture_text(path + ".inp"));
@@ -69,10 +67,10 @@ TEST_CASE("fixture vocabularies tokenize every text to the expected ids") {
 TEST_CASE("real texts come back byte for byte from the vocabularies that can hold them") {
     const std::string name =
         GENERATE(as<std::string>{}, "llama-spm", "gpt-2", "starcoder", "llama-bpe", "qwen2");
-    const auto vocab = fixture_vocab(fmt::format("vocab/{}.gguf", name));
+    const auto vocab = fixture_vocab(format_text("vocab/{}.gguf", name));
     if (!vocab) return;
     for (const char* file : {"code.txt", "multilingual.txt", "tinystories.txt", "wiki.txt"}) {
-        const std::string text = fixture_text(fmt::format("text/{}", file));
+        const std::string text = fixture_text(format_text("text/{}", file));
         INFO(name << " on " << file);
         const auto ids = vocab->tokenize(text, {false, false});
         REQUIRE(ids);
@@ -86,10 +84,10 @@ TEST_CASE("real texts come back byte for byte from the vocabularies that can hol
 TEST_CASE("byte-level vocabularies agree with the Hugging Face tokenizers that they were converted from") {
     const std::pair<const char*, const char*> pairs[] = {{"llama-bpe", "llama3_2"}, {"qwen2", "qwen2_5"}};
     for (const auto& [gguf, folder] : pairs) {
-        const auto vocab = fixture_vocab(fmt::format("vocab/{}.gguf", gguf));
-        const std::string path = fixture(fmt::format("hf/{}/expected.jsonl", folder));
-        if (!vocab || path.empty()) return skip(fmt::format("no fixture hf/{}", folder));
-        std::istringstream lines(fixture_text(fmt::format("hf/{}/expected.jsonl", folder)));
+        const auto vocab = fixture_vocab(format_text("vocab/{}.gguf", gguf));
+        const std::string path = fixture(format_text("hf/{}/expected.jsonl", folder));
+        if (!vocab || path.empty()) return skip(format_text("no fixture hf/{}", folder));
+        std::istringstream lines(fixture_text(format_text("hf/{}/expected.jsonl", folder)));
         int n_line = 0;
         for (std::string line; std::getline(lines, line); ++n_line) {
             const auto row = nlohmann::json::parse(line);

@@ -11,11 +11,11 @@ namespace hearth::sim {
 
 std::string size_text(uint64_t bytes) {
     constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
-    if (bytes < 1024) return fmt::format("{} bytes", bytes);
+    if (bytes < 1024) return format_text("{} bytes", bytes);
     double value = static_cast<double>(bytes) / 1024;
     std::size_t unit = 0;
     for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
-    return fmt::format("{:.1f} {}", value, kUnits[unit]);
+    return format_text("{:.1f} {}", value, kUnits[unit]);
 }
 
 Block::~Block() { os::release_pages(data, n_mapped); }

@@ -1,8 +1,6 @@
 // The table of presets: defaults and stage orders as in docs/sampling.md.
 #include "runtime/sampler/presets.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 
@@ -64,7 +62,7 @@ Result<const Preset*> find_preset(std::string_view name) {
                                   [&](const Preset& p) { return p.name == name; });
     if (at != std::end(kPresets)) return at;
     return fail(Code::not_found, "unknown sampling preset '{}'; known are {}", name,
-                fmt::join(preset_names(), ", "));
+                join_text(preset_names()));
 }
 
 SamplerStage make_stage(K kind, const SamplerParams& p, const Preset& preset) {

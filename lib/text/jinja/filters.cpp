@@ -274,7 +274,7 @@ double rounded(double number, int64_t digits) {
         const double scale = std::pow(10.0, static_cast<double>(-digits));
         return std::nearbyint(number / scale) * scale;
     }
-    const std::string text = fmt::format("{:.{}f}", number, digits);
+    const std::string text = format_text("{:.{}f}", number, digits);
     double out = number;
     std::from_chars(text.data(), text.data() + text.size(), out);
     return out;

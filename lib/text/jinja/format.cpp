@@ -50,16 +50,16 @@ Result<std::string> integer_text(const Spec& spec, const Value& value) {
     std::string body, prefix;
     switch (spec.type) {
         case 'x':
-            body = fmt::format("{:x}", size), prefix = "0x";
+            body = format_text("{:x}", size), prefix = "0x";
             break;
         case 'X':
-            body = fmt::format("{:X}", size), prefix = "0X";
+            body = format_text("{:X}", size), prefix = "0X";
             break;
         case 'o':
-            body = fmt::format("{:o}", size), prefix = "0o";
+            body = format_text("{:o}", size), prefix = "0o";
             break;
         case 'b':
-            body = fmt::format("{:b}", size), prefix = "0b";
+            body = format_text("{:b}", size), prefix = "0b";
             break;
         case 'c':
             if (size > 0x10ffff || number < 0 || (size >= 0xd800 && size < 0xe000))
@@ -79,16 +79,16 @@ std::string real_body(double size, char type, int precision, bool alternate) {
     std::string body;
     switch (type | 32) {
         case 'e':
-            body = alternate ? fmt::format("{:#.{}e}", size, precision)
-                             : fmt::format("{:.{}e}", size, precision);
+            body = alternate ? format_text("{:#.{}e}", size, precision)
+                             : format_text("{:.{}e}", size, precision);
             break;
         case 'f':
-            body = alternate ? fmt::format("{:#.{}f}", size, precision)
-                             : fmt::format("{:.{}f}", size, precision);
+            body = alternate ? format_text("{:#.{}f}", size, precision)
+                             : format_text("{:.{}f}", size, precision);
             break;
         default:
-            body = alternate ? fmt::format("{:#.{}g}", size, precision)
-                             : fmt::format("{:.{}g}", size, precision);
+            body = alternate ? format_text("{:#.{}g}", size, precision)
+                             : format_text("{:.{}g}", size, precision);
     }
     return capital ? upper(body) : body;
 }

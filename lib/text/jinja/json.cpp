@@ -22,9 +22,9 @@ void append_json_string(std::string& out, std::string_view text, bool ascii) {
             out += kTo[k];
         } else if (c < 32 || (ascii && c >= 127)) {
             if (c < 0x10000)
-                out += fmt::format("\\u{:04x}", c);
+                out += format_text("\\u{:04x}", c);
             else
-                out += fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10),
+                out += format_text("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10),
                                    0xdc00 + ((c - 0x10000) & 1023));
         } else {
             append_char(out, c);

@@ -2,6 +2,7 @@
 #include "text/jinja/lexer.hpp"
 
 #include <charconv>
+#include <tuple>
 
 #include "text/jinja/unicode.hpp"
 

@@ -24,9 +24,9 @@ void append_quoted(std::string& out, std::string_view text) {
         } else if (is_printable(c)) {
             append_char(out, c);
         } else {
-            out += c < 0x100     ? fmt::format("\\x{:02x}", c)
-                   : c < 0x10000 ? fmt::format("\\u{:04x}", c)
-                                 : fmt::format("\\U{:08x}", c);
+            out += c < 0x100     ? format_text("\\x{:02x}", c)
+                   : c < 0x10000 ? format_text("\\u{:04x}", c)
+                                 : format_text("\\U{:08x}", c);
         }
     }
     out += quote;
@@ -60,8 +60,8 @@ void append_range(std::string& out, const std::vector<Value>& items) {
     const int64_t first = items.empty() ? 0 : items[0].integer();
     const int64_t step = items.size() < 2 ? 1 : items[1].integer() - first;
     const int64_t stop = items.empty() ? 0 : items.back().integer() + (step > 0 ? 1 : -1);
-    out += fmt::format("range({}, {}", first, stop);
-    out += step == 1 ? ")" : fmt::format(", {})", step);
+    out += format_text("range({}, {}", first, stop);
+    out += step == 1 ? ")" : format_text(", {})", step);
 }
 
 Status append_list(std::string& out, const List& list, int depth) {
@@ -181,7 +181,7 @@ Status append_text(std::string& out, const Value& value) {
             out += "'>";
             break;
         case Type::loop:
-            out += fmt::format("<LoopContext {}/{}>", value.loop().index + 1, value.loop().items.size());
+            out += format_text("<LoopContext {}/{}>", value.loop().index + 1, value.loop().items.size());
             break;
     }
     return {};

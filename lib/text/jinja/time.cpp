@@ -48,7 +48,7 @@ std::string number(int64_t n, int width, char fill, char flag) {
     if (flag == '-') width = 0;
     if (flag == '0') fill = '0';
     if (flag == '_') fill = ' ';
-    return fill == '0' ? fmt::format("{:0{}}", n, width) : fmt::format("{:{}}", n, width);
+    return fill == '0' ? format_text("{:0{}}", n, width) : format_text("{:{}}", n, width);
 }
 
 int hour12(const Moment& m) { return m.hour % 12 == 0 ? 12 : m.hour % 12; }
