@@ -71,14 +71,19 @@ struct PairSums {
 #endif
 };
 
-// Whether dot_step() sums in 32 bits, and whether it is one instruction that takes signed codes too, as offset_codes() makes them.
+// Whether dot_step() sums in 32 bits and takes signed codes too, as offset_codes() makes them.
 #if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
 constexpr bool kWideSteps = true, kSignedSteps = true;
-#elif defined(__SSSE3__)
-constexpr bool kWideSteps = false, kSignedSteps = false;
 #else
-constexpr bool kWideSteps = true, kSignedSteps = false;
+constexpr bool kWideSteps = false, kSignedSteps = false;
 #endif
+
+// codes[2i] * q[2i] + codes[2i + 1] * q[2i + 1] of the bytes, in 16 bits, where the level has no instruction for it; q is signed and
+// the lower 8 bits of a word, or its upper ones, are a code.
+HEARTH_INLINE inline Shorts byte_dot(Shorts lower_codes, Shorts upper_codes, Ints q) {
+    const Shorts x = reinterpret_cast<Shorts>(q);
+    return lower_codes * ((x << 8) >> 8) + upper_codes * (x >> 8);
+}
 
 // Sums of code * q over the 4 bytes of a lane, still unfinished: 32-bit lanes where the level has such an instruction,
 // otherwise two 16-bit halves that must stay within +-32767 (8 steps of 4-bit codes, 4 of 5, 2 of 6).
@@ -98,11 +103,8 @@ HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
     return reinterpret_cast<Ints>(vdotq_s32(reinterpret_cast<int32x4_t>(partial), reinterpret_cast<int8x16_t>(codes),
                                             reinterpret_cast<int8x16_t>(q)));
 #else
-    for (int byte = 0; byte < 4; ++byte) {
-        const Ints c = (codes >> (8 * byte)) & 255, x = (q << (24 - 8 * byte)) >> 24;
-        partial += c * x;
-    }
-    return partial;
+    const Shorts c = reinterpret_cast<Shorts>(codes);
+    return reinterpret_cast<Ints>(reinterpret_cast<Shorts>(partial) + byte_dot(c & 255, (c >> 8) & 255, q));
 #endif
 }
 
@@ -151,7 +153,13 @@ HEARTH_INLINE inline void join_steps(Ints&, Ints&) {}
 
 // The finished sums times a factor per lane; `factor` comes from factor_of().
 HEARTH_INLINE inline Ints finish(Ints partial, Ints factor) { return kWideSteps ? partial * factor : pair_dot(partial, factor); }
-HEARTH_INLINE inline Ints finish(Ints partial) { return kWideSteps ? partial : pair_dot(partial, Ints{} + 0x00010001); }
+HEARTH_INLINE inline Ints finish(Ints partial) {
+#if defined(__SSSE3__)
+    return kWideSteps ? partial : pair_dot(partial, Ints{} + 0x00010001);
+#else
+    return kWideSteps ? partial : ((partial << 16) >> 16) + (partial >> 16);
+#endif
+}
 
 constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
 
@@ -183,9 +191,9 @@ HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor
     const Ints products = reinterpret_cast<Ints>(_mm_maddubs_epi16(_mm_abs_epi8(w), x));
     return total + (scaled ? finish(products, factor) : finish(products));
 #else
-    Ints sums{};
-    for (int byte = 0; byte < 4; ++byte) sums += ((codes << (24 - 8 * byte)) >> 24) * ((q << (24 - 8 * byte)) >> 24);
-    return total + (scaled ? finish(sums, factor) : finish(sums));
+    const Shorts c = reinterpret_cast<Shorts>(codes);
+    const Ints products = reinterpret_cast<Ints>(byte_dot((c << 8) >> 8, c >> 8, q));
+    return total + (scaled ? finish(products, factor) : finish(products));
 #endif
 }
 #endif
@@ -256,6 +264,7 @@ HEARTH_INLINE inline Ints signed_words_of(Ints rows) {
 HEARTH_INLINE inline Ints minus32(Ints rows) { return reinterpret_cast<Ints>(reinterpret_cast<Bytes>(rows) - static_cast<int8_t>(32)); }
 // For finish(), from words_of() or signed_words_of(), whose halves are equal.
 HEARTH_INLINE inline Ints factor_of(Ints words) { return kWideSteps ? words >> 16 : words; }
+HEARTH_INLINE inline Ints number_of(Ints factor) { return kWideSteps ? factor : factor >> 16; }  // the other way round
 
 // The values of IQ4_NL and IQ4_XS for 4-bit codes.
 HEARTH_INLINE inline Ints iq4_values(Ints codes) {

@@ -107,7 +107,7 @@ inline Ints load_bytes(const uint8_t* p) {
     const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(load<uint32_t>(p)));
     return reinterpret_cast<Ints>(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
 #else
-    Ints out;
+    Ints out{};
     for (int i = 0; i < kLanes; ++i) out[i] = p[i];
     return out;
 #endif
@@ -135,7 +135,7 @@ inline Ints load_words(const void* words) {
 #elif defined(HEARTH_NEON)
     return reinterpret_cast<Ints>(vmovl_u16(load<uint16x4_t>(p)));
 #else
-    Ints out;
+    Ints out{};
     for (int i = 0; i < kLanes; ++i) out[i] = load<uint16_t>(p + 2 * i);
     return out;
 #endif

@@ -4,10 +4,6 @@
 #include "device/cpu/level/panel_tile.hpp"
 #include "device/cpu/level/tile_matmul.hpp"
 
-#if !defined(__AVX512VNNI__) && defined(__SSSE3__)
-#error "factor_of() gives pairs of 16 bits at this level, where tiles want integers"
-#endif
-
 namespace {
 
 // 256 + byte `at` of every lane: the byte becomes the upper bits of a mantissa, with one shift, one mask and one constant.
@@ -73,7 +69,7 @@ struct PanelWeights {
     }
     HEARTH_INLINE Floats step_of(int j, int group, int v) const {
         if constexpr (!F::kScaled) return scales.d[v];
-        return scales.d[v] * to_floats(scales.factor[32 / F::kGroup * j + group][v]);
+        return scales.d[v] * to_floats(number_of(scales.factor[32 / F::kGroup * j + group][v]));
     }
     HEARTH_INLINE Floats offset_of(Floats step, int j, int group, int v) const {
         const Floats offset = step * -static_cast<float>(256 + (F::kSigned ? 128 : F::kZero));
