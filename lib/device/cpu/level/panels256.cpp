@@ -107,17 +107,19 @@ struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
+// The upper codes of a nibble stay where they are, four times as large; so are the scales of the lower ones, and the step is a quarter.
 struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
     static constexpr int kBytes = 84;
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
         const Ints a = bytes_at(w, 4 + 2 * j), b = bytes_at(w, 5 + 2 * j);
-        return {{bits(a, 0, 15), bits(b, 0, 15)}, {bits(a, 4, 15), bits(b, 4, 15)}};
+        return {{scale(a, j), scale(b, j)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
+    static HEARTH_INLINE inline Ints scale(Ints bytes, int j) { return j % 2 == 0 ? raise(bits(bytes, 0, 15), 2) : bits(bytes, 0, 15); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        return bits(codes_at(w, 20, g, v), J::value * 2, 3);
+        return bits(codes_at(w, 20, g, v), J::value / 2 * 4, J::value % 2 == 0 ? 3 : 12);
     }
-    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v) * 0.25f; }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 // Three planes of 32 bytes: bits 0-2 and 3-5 of byte p are groups 2p and 2p+1, bits 6-7 pieces of groups 6 and 7.
