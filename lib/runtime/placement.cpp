@@ -51,6 +51,12 @@ bool Placement::has(int32_t device, int32_t layer) const {
     return device_of(layer) == (rank ? ranks[0] : device);
 }
 
+int32_t Placement::n_layer_on(int32_t device) const {
+    int32_t n = 0;
+    for (int32_t layer = 0; layer + 1 < static_cast<int32_t>(device_of_layer.size()); ++layer) n += has(device, layer);
+    return n;
+}
+
 Result<PlacedGraph> Placement::place(Graph graph) const {
     const int32_t first = first_spread();
     if (first + 1 >= static_cast<int32_t>(device_of_layer.size())) {

@@ -26,6 +26,8 @@ struct Placement {
     int32_t first_spread() const;
     // Whether a device has the layer, or its part of it.
     bool has(int32_t device, int32_t layer) const;
+    // How many layers it has, the output among them.
+    int32_t n_layer_on(int32_t device) const;
     // [n_node] indexes of devices, where no layer is spread.
     std::vector<int32_t> of_nodes(const Graph& graph) const;
     // Which node runs where; layers that are spread get nodes for each rank.

@@ -82,7 +82,7 @@ Result<PlanReport> sum_plan(const Model& model, const Placement& placement, cons
         p.host = is_host(device);
         p.embedding = placement.device_of(-1) == i;
         p.output = placement.has(i, n_layer);
-        for (int32_t layer = 0; layer <= n_layer; ++layer) p.n_layer += placement.has(i, layer);
+        p.n_layer = placement.n_layer_on(i);
         p.weight_bytes = model.loaded() ? 0 : parts[d].bytes;
         p.mapped_bytes = parts[d].mapped_bytes;
         p.token_bytes = parts[d].token_bytes;

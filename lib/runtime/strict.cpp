@@ -25,16 +25,11 @@ Status check_strict(const Model& model, const DeviceSpec& spec, const Placement&
     if (!spec.strict) return {};
     HEARTH_CHECK(refuse_words(model, spec));
     if (spec.n_layer == 0) return {};
-    const auto empty = [&](int32_t d) {
-        for (int32_t layer = 0; layer <= model.hparams().n_layer; ++layer)
-            if (placement.has(d, layer)) return false;
-        return true;
-    };
     bool used = false;  // "auto" asks for what is fastest: where that leaves a device out, it is followed
-    for (int32_t d = 1; d < placement.n_device(); ++d) used = used || (spec.automatic && !empty(d));
+    for (int32_t d = 1; d < placement.n_device(); ++d) used = used || (spec.automatic && placement.n_layer_on(d) > 0);
     for (int32_t d = 1; d < placement.n_device(); ++d) {
         const auto index = static_cast<std::size_t>(d);
-        if (used || (!spec.shares.empty() && spec.shares[index - 1] == 0) || !empty(d)) continue;
+        if (used || (!spec.shares.empty() && spec.shares[index - 1] == 0) || placement.n_layer_on(d) > 0) continue;
         const Failure failure = fail(Code::placement, "strict: {} is asked for, but gets no layer of {}{}", placement.devices[index]->spec(),
                                      model.source().name(), spec.n_layer == DeviceSpec::kLayersThatFit ? ": none fits" : "");
         placement.devices[index]->name_in_error();
