@@ -171,6 +171,11 @@ HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes ^ static_cast<
 constexpr int kSignedOffset = 0;
 HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes; }
 #endif
+#if defined(HEARTH_SQUARES)
+constexpr bool kCodesStay = false;
+#else
+constexpr bool kCodesStay = kSignedOffset == 0;  // neither offset_codes() nor join_steps() changes any
+#endif
 #if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
 template <bool scaled>
 HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints) {

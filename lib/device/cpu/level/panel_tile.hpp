@@ -32,7 +32,8 @@ struct Scales {
 // the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
 // otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after
 // which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a panel, each 16 times its
-// offset in the fields' order (layout.cpp). F::finish() adds a block's sums.
+// offset in the fields' order (layout.cpp); kWholeBytesAt is where codes of 8 bits begin, -1 = codes are smaller. F::finish() adds a
+// block's sums.
 template <class F>
 struct Panel {
     using Act = typename F::Act;
@@ -130,7 +131,8 @@ struct Panel {
     }
 
     // The same in two steps, for many tokens: codes: [kGroups, 8 steps, 16 rows, 4], or as join_steps() joins two steps.
-    static constexpr int kCodeBytes = kGroups * 8 * kStep;
+    static constexpr bool kInPlace = F::kWholeBytesAt >= 0 && kCodesStay;  // the panel's own are such codes
+    static constexpr int kCodeBytes = kInPlace ? kBlockBytes : kGroups * 8 * kStep;
     static HEARTH_INLINE inline void unpack(const uint8_t* w, uint8_t* to) {
         for (int first = 0; first < kGroups; first += F::kPeriod, w += kPeriodBytes)
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
@@ -211,7 +213,7 @@ void unpacked_tile(const hearth::cpu::MatmulTask& task, int64_t token, int64_t f
 template <class F>
 void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, int64_t n) {
     constexpr int kBlocks = 256 / F::kElements;
-    alignas(64) uint8_t codes[kBlocks * Panel<F>::kCodeBytes];
+    alignas(64) uint8_t unpacked[Panel<F>::kInPlace ? 1 : kBlocks * Panel<F>::kCodeBytes];
     Scales<F> scales[kBlocks];
     Floats acc[kBlockTokens][kVectors];
     for (int64_t t = 0; t < kBlockTokens && t < n + kTokens; ++t)
@@ -220,10 +222,11 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
     const int64_t n_block = task.n_in / F::kElements;
     for (int64_t first = 0; first < n_block; first += kBlocks) {
         const int now = static_cast<int>(n_block - first < kBlocks ? n_block - first : kBlocks);
+        const uint8_t* const codes = Panel<F>::kInPlace ? w + F::kWholeBytesAt * kRows : unpacked;
         for (int b = 0; b < now; ++b, w += Panel<F>::kBlockBytes) {
             for (int line = 0; line < Panel<F>::kBlockBytes; line += 64) __builtin_prefetch(w + Panel<F>::kAheadBytes + line);
             F::fill(w, scales[b]);
-            Panel<F>::unpack(w, codes + b * Panel<F>::kCodeBytes);
+            if constexpr (!Panel<F>::kInPlace) Panel<F>::unpack(w, unpacked + b * Panel<F>::kCodeBytes);
         }
         for (int64_t t = 0; t < n; t += kTokens) unpacked_tile<F>(task, token + t, first, now, codes, scales, acc + t);
     }

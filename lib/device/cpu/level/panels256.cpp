@@ -22,7 +22,7 @@ struct SuperBlock {
     static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x256;
     static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period, kPeriodFile = period_file;
     static constexpr bool kScaled = true, kSigned = flush == kIsSigned, kHasMin = has_min, kWide = false;
-    static constexpr int kZero = zero;
+    static constexpr int kZero = zero, kWholeBytesAt = -1;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {

@@ -18,7 +18,7 @@ struct Block {
     static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x32;
     static constexpr int kElements = 32, kGroup = 32, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = 1, kPeriodFile = 0;
     static constexpr bool kScaled = false, kSigned = flush == kIsSigned, kHasMin = has_min, kWide = false;
-    static constexpr int kZero = zero;
+    static constexpr int kZero = zero, kWholeBytesAt = -1;
 
     static HEARTH_INLINE inline void fill(const uint8_t* w, Scales<F>& s) {
         for (int v = 0; v < kVectors; ++v) {
@@ -77,7 +77,7 @@ struct Q5_1 : Block<Q5_1, 0, 4, true> {
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 struct Q8_0 : Block<Q8_0, kSignedOffset, kIsSigned> {
-    static constexpr int kBytes = 34;
+    static constexpr int kBytes = 34, kWholeBytesAt = 2;
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return codes_at(w, 2, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
