@@ -22,8 +22,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
 endif()
 list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_MORE_LEVELS})
 
-# Levels that compute many tokens by tiles and all else as another level does, so that they have the matmul sources alone:
-# v4_amx by the processor's tiles, generic_tiles by the same in plain C++, so that every machine tests it.
+# Levels that compute many tokens by tiles and all else as another level does, so that they have the sources of matmul
+# and attention by tiles alone: v4_amx by the processor's tiles, generic_tiles by the same in plain C++, so that every machine tests it.
 set(HEARTH_CPU_TILE_LEVELS generic_tiles)
 set(HEARTH_CPU_FLAGS_generic_tiles ${HEARTH_CPU_FLAGS_generic})
 if("v4" IN_LIST HEARTH_CPU_MORE_LEVELS)
@@ -39,7 +39,7 @@ if("v4" IN_LIST HEARTH_CPU_MORE_LEVELS)
     list(APPEND HEARTH_CPU_MORE_LEVELS v4_amx)  # for HEARTH_HAS_LEVEL_v4_amx
   endif()
 endif()
-set(HEARTH_CPU_TILE_SOURCES dense panels32 panels256)
+set(HEARTH_CPU_TILE_SOURCES dense panels32 panels256 tile_attention)
 list(APPEND HEARTH_CPU_LEVELS ${HEARTH_CPU_TILE_LEVELS})
 
 # hearth_cpu_levels(target sources...): adds one object library per level to the target. Each source sees
@@ -55,6 +55,8 @@ function(hearth_cpu_levels target)
       list(JOIN HEARTH_CPU_TILE_SOURCES "|" names)
       list(FILTER sources INCLUDE REGEX "/(${names})\\.cpp$")
       set(tiles HEARTH_CPU_TILES=1)
+    else()
+      list(FILTER sources EXCLUDE REGEX "/tile_[a-z]+\\.cpp$")
     endif()
     add_library(hearth_cpu_${level} OBJECT ${sources})
     hearth_target(hearth_cpu_${level})

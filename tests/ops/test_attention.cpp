@@ -13,7 +13,6 @@ namespace {
 constexpr int32_t kPlain[] = {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16};
 constexpr int32_t kTypes[] = {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16, HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0};
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr int32_t kQueries = 0, kKeys = 1, kOut = 3;  // values of attention_case
 
 void put(int32_t type, std::vector<uint8_t>& rows, int64_t i, float x) {
     const uint16_t half = type == HEARTH_FORMAT_F16 ? to_half(x).bits : to_bf16(x).bits;
@@ -53,30 +52,9 @@ std::vector<float> of_reference(const OpCase& c) {
     return out.value.at(c.outputs[0]);
 }
 
-// Tokens first..first+n-1 of `whole` alone, over the pages as `whole` leaves them.
-OpCase part_of(const OpCase& whole, const Outcome& done, const AttentionSpec& s, int32_t first, int32_t n) {
-    OpCase c(n);
-    c.cache(whole.caches[0], whole.tables[0].n_page);
-    c.tables = whole.tables;
-    c.pages = done.pages;
-    for (int32_t t = 0; t < n; ++t) {
-        const auto from = static_cast<std::size_t>(first + t), to = static_cast<std::size_t>(t);
-        c.index[to] = whole.index[from];
-        c.attend[to] = whole.attend[from];
-    }
-    const int64_t row = int64_t{s.n_head} * s.k_width;
-    const std::vector<float>& all = whole.inputs.at(kQueries);
-    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width}, {all.begin() + first * row, all.begin() + (first + n) * row});
-    const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
-    std::vector<int32_t> sink;
-    if (s.sink) sink.push_back(c.weight_bytes(HEARTH_FORMAT_F32, HEARTH_USE_VECTOR, {s.n_head}, whole.weight_data[0]));
-    c.node(HEARTH_OP_ATTENTION, {q}, {out}, sink) = whole.nodes[1];
-    c.nodes[0].in[0] = q, c.nodes[0].out[0] = out;
-    return c;
-}
-
 // How many tokens come together decides how many queries share what they load (6, 4, 2 or 1) and whether pages are unpacked (more
-// than 8 queries); each token's row must be the one that it has alone.
+// than 8 queries); each token's row must be the one that it has alone. (Tiles are for many queries only, and `deterministic` turns
+// them off.)
 void check_alone(const std::string& what, AttentionSpec s, const std::vector<int32_t>& counts, Random& random) {
     s.past = {45};
     s.fresh = {14};
@@ -89,7 +67,7 @@ void check_alone(const std::string& what, AttentionSpec s, const std::vector<int
         REQUIRE(done.error == "");
         std::vector<float> alone;
         for (int32_t t = 0; t < 14; ++t) {
-            const Outcome one = candidate.run(part_of(whole, done, s, t, 1));
+            const Outcome one = candidate.run(part_of(whole, done, s, t, 1, candidate.has_tiles()));
             REQUIRE(one.error == "");
             const std::vector<float>& got = one.value.begin()->second;
             alone.insert(alone.end(), got.begin(), got.end());
@@ -98,7 +76,7 @@ void check_alone(const std::string& what, AttentionSpec s, const std::vector<int
             const auto first = static_cast<int32_t>(random.below(static_cast<uint64_t>(15 - n)));
             INFO("tokens " << first << ".." << first + n - 1);
             const std::vector<float> want(alone.begin() + first * row, alone.begin() + (first + n) * row);
-            CHECK(candidate.run(part_of(whole, done, s, first, n)).value.begin()->second == want);
+            CHECK(candidate.run(part_of(whole, done, s, first, n, candidate.has_tiles())).value.begin()->second == want);
         }
     }
 }

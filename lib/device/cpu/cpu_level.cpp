@@ -15,6 +15,9 @@
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;     \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level;  \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level;
+#define HEARTH_DECLARE_TILES(level) \
+    HEARTH_DECLARE_MATMUL(level)    \
+    extern "C" const hearth::cpu::TileAttentionKernels hearth_cpu_tile_attention_##level;
 #define HEARTH_DECLARE_LEVEL(level)                                              \
     HEARTH_DECLARE_MATMUL(level)                                                 \
     extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;             \
@@ -22,7 +25,9 @@
     extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_plain_##level; \
     extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_blocks_##level;
 #define HEARTH_MATMUL(level) {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level}
-// A level, with the tiles of another one or {}.
+#define HEARTH_TILES(level) HEARTH_MATMUL(level), &hearth_cpu_tile_attention_##level
+#define HEARTH_NO_TILES {}, nullptr
+// A level, with the tiles of another one or none.
 #define HEARTH_LEVEL(name, level, ...)                                                                                      \
     {                                                                                                                       \
         name, &hearth_cpu_row_##level, HEARTH_MATMUL(level), &hearth_cpu_attention_##level,                                 \
@@ -30,14 +35,14 @@
     }
 
 HEARTH_DECLARE_LEVEL(generic)
-HEARTH_DECLARE_MATMUL(generic_tiles)
+HEARTH_DECLARE_TILES(generic_tiles)
 #if defined(HEARTH_HAS_LEVEL_v2)
 HEARTH_DECLARE_LEVEL(v2)
 HEARTH_DECLARE_LEVEL(v3)
 HEARTH_DECLARE_LEVEL(v4)
 #endif
 #if defined(HEARTH_HAS_LEVEL_v4_amx)
-HEARTH_DECLARE_MATMUL(v4_amx)
+HEARTH_DECLARE_TILES(v4_amx)
 #endif
 #if defined(HEARTH_HAS_LEVEL_neon_dot)
 HEARTH_DECLARE_LEVEL(neon_dot)
@@ -113,18 +118,18 @@ constexpr char kRefused[] = " (the system refuses the state of its tiles)";
 constexpr Level kLevels[] = {
 #if defined(HEARTH_HAS_LEVEL_v2)
 #if defined(HEARTH_HAS_LEVEL_v4_amx)
-    {HEARTH_LEVEL("v4-amx", v4, HEARTH_MATMUL(v4_amx)), usable_amx, os::allow_tiles},
+    {HEARTH_LEVEL("v4-amx", v4, HEARTH_TILES(v4_amx)), usable_amx, os::allow_tiles},
 #endif
-    {HEARTH_LEVEL("v4", v4, {}), usable_v4, nullptr},
-    {HEARTH_LEVEL("v3", v3, {}), usable_v3, nullptr},
-    {HEARTH_LEVEL("v2", v2, {}), usable_v2, nullptr},
+    {HEARTH_LEVEL("v4", v4, HEARTH_NO_TILES), usable_v4, nullptr},
+    {HEARTH_LEVEL("v3", v3, HEARTH_NO_TILES), usable_v3, nullptr},
+    {HEARTH_LEVEL("v2", v2, HEARTH_NO_TILES), usable_v2, nullptr},
 #endif
 #if defined(HEARTH_HAS_LEVEL_neon_dot)
-    {HEARTH_LEVEL("neon-i8mm", neon_i8mm, {}), usable_neon_i8mm, nullptr},
-    {HEARTH_LEVEL("neon-dot", neon_dot, {}), usable_neon_dot, nullptr},
+    {HEARTH_LEVEL("neon-i8mm", neon_i8mm, HEARTH_NO_TILES), usable_neon_i8mm, nullptr},
+    {HEARTH_LEVEL("neon-dot", neon_dot, HEARTH_NO_TILES), usable_neon_dot, nullptr},
 #endif
-    {HEARTH_LEVEL("generic", generic, {}), always, nullptr},
-    {HEARTH_LEVEL("generic-tiles", generic, HEARTH_MATMUL(generic_tiles)), always, nullptr},
+    {HEARTH_LEVEL("generic", generic, HEARTH_NO_TILES), always, nullptr},
+    {HEARTH_LEVEL("generic-tiles", generic, HEARTH_TILES(generic_tiles)), always, nullptr},
 };
 
 }  // namespace

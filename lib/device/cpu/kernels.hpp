@@ -141,6 +141,27 @@ struct AttentionKernels {
     void (*run)(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value);
 };
 
+// One page of a head as tiles of bf16, 1024 bytes each. Keys: [2][k_width / 32][16 pairs of elements][16 keys][2]. Values: [v_width /
+// 16][16 pairs of keys][16 elements][2], zeros for keys outside [low, high). Zeros past the width.
+using TilePack = void (*)(const uint8_t* page, int64_t width, int low, int high, uint8_t* to);
+constexpr int64_t kTileQueries = 16, kTilePages = 4;  // queries of a tile, pages between two looks at the softmax's factors
+
+// How a task goes by tiles, and where its tiles lie.
+struct TileAttention {
+    TilePack pack_keys, pack_values;
+    uint8_t* queries;  // [n_query / 16][k_width / 32][16 queries][32] bf16, zeros past k_width
+    uint8_t *keys, *values;  // [kTilePages] of TilePack's
+    uint8_t* weights;  // [kTilePages][16 queries][32 keys] bf16
+    float* scores;     // [2][kTilePages][2][16 queries][16 keys]
+    float* sums;       // [n_query / 16][v_width / 16][16 queries][16 elements]
+};
+
+struct TileAttentionKernels {
+    void (*run)(const AttentionTask& task, const TileAttention& tiles);  // reads neither q nor q8 nor unpacked
+    TilePack key[kFormatSlots], value[kFormatSlots];  // nullptr = the type does not go by tiles
+    TilePack latent[kFormatSlots];                    // values that are the first elements of such keys
+};
+
 struct Kernels {
     const char* name;  // "v3"
     const RowKernels* row;
@@ -148,6 +169,7 @@ struct Kernels {
     const AttentionKernels* attention;
     const CachedKernels* cached[2];  // plain types, blocks of 32: each serves its types
     const MatmulKernels* tile[3];    // for many tokens, or nullptr; as matmul
+    const TileAttentionKernels* tile_attention;  // for many queries, or nullptr
 };
 
 }  // namespace hearth::cpu

@@ -16,6 +16,11 @@ constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value
 constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
 constexpr int64_t kChannelsPerPart = 256;
 
+// Parts by tiles: from a whole tile of queries on, which cost it as much as one would. More of them share a page as tiles, which
+// takes as long as the softmax of 16 queries (docs/performance.md); but there should be parts for many threads.
+constexpr int64_t kTilePartQueries = 128, kTileParts = 64;
+constexpr int64_t kTileBytes = 1024;
+
 int64_t row_of(int32_t format, int64_t width) {
     return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width)));
 }
@@ -68,13 +73,21 @@ Heads heads_of(const Step& step) {
     return {n_rep, per, (n_rep + per - 1) / per};
 }
 
+int64_t most_tokens_per_part(const Step& step) {
+    return step.attention_tiles.run ? std::max(kTokensPerPart, kTilePartQueries / heads_of(step).per_part) : kTokensPerPart;
+}
 // Tokens of different sequences share nothing: the more sequences, the more parts.
-int64_t tokens_per_part(const hearth_run_args& args) {
-    return std::clamp<int64_t>(args.n_token / std::max(1, args.n_run), 1, kTokensPerPart);
+int64_t tokens_per_part(const Step& step, const hearth_run_args& args) {
+    int64_t most = kTokensPerPart;
+    if (step.attention_tiles.run) {
+        const int64_t n_group = step.cache.info->n_head_kv * heads_of(step).n_block;
+        most = std::clamp(args.n_token * n_group / kTileParts, kTokensPerPart, most_tokens_per_part(step));
+    }
+    return std::clamp<int64_t>(args.n_token / std::max(1, args.n_run), 1, most);
 }
 
 int64_t attention_count(const Step& step, const Run& run) {
-    const int64_t per_part = tokens_per_part(*run.args), n_block = (run.args->n_token + per_part - 1) / per_part;
+    const int64_t per_part = tokens_per_part(step, *run.args), n_block = (run.args->n_token + per_part - 1) / per_part;
     return step.cache.info->n_head_kv * heads_of(step).n_block * n_block;
 }
 
@@ -99,7 +112,8 @@ float alibi_slope(float max_bias, int64_t n_head, int64_t head) {
     return static_cast<float>(std::exp2(power));
 }
 
-// Per-thread arrays, [n_query] each: all queries of a part.
+// Per-thread arrays, [n_query] each: all queries of a part. From `unpacked` on they are for parts by vectors; those by tiles have
+// their tiles there.
 struct QueryArrays {
     const float** q;
     float** out;
@@ -109,11 +123,17 @@ struct QueryArrays {
     float *rows, *sums;  // [n_query, k_width], [n_query, v_width]: rows of a step lie at strides that share cache sets
     Q8Block* codes;      // [n_query, k_width / 32]
 };
-int64_t query_bytes(int64_t n_query) { return n_query * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4); }
+int64_t query_bytes(int64_t n_query) { return (n_query * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4) + 63) / 64 * 64; }
 int64_t float_bytes(const hearth_cache& c, int64_t n_query) {
     return (kPageTokens + n_query) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float));
 }
-QueryArrays arrays_at(uint8_t* at, const hearth_cache& cache, int64_t n_query) {
+// Queries of a part that go by vectors, of n_query at most.
+int64_t n_by_vectors(const Step& step, int64_t n_query) { return step.attention_tiles.run ? std::min(n_query, kTileQueries) : n_query; }
+
+QueryArrays arrays_at(const Step& step, int32_t thread, int64_t n_query) {
+    const hearth_cache& cache = *step.cache.info;
+    uint8_t* const at = step.scratch + thread * step.scratch_stride;
+    const int64_t n_vector = n_by_vectors(step, n_query);
     QueryArrays a{};
     a.q = reinterpret_cast<const float**>(at);
     a.out = reinterpret_cast<float**>(at + n_query * 8);
@@ -123,26 +143,44 @@ QueryArrays arrays_at(uint8_t* at, const hearth_cache& cache, int64_t n_query) {
     a.slope = reinterpret_cast<float*>(a.place + n_query);
     a.sink = a.slope + n_query;
     a.state = a.sink + n_query;
-    a.unpacked = a.state + 2 * n_query;
+    a.unpacked = reinterpret_cast<float*>(at + query_bytes(n_query));
     a.rows = a.unpacked + kPageTokens * (cache.k_width + cache.v_width);
-    a.sums = a.rows + n_query * cache.k_width;
-    a.codes = reinterpret_cast<Q8Block*>(at + query_bytes(n_query) + float_bytes(cache, n_query));
+    a.sums = a.rows + n_vector * cache.k_width;
+    a.codes = reinterpret_cast<Q8Block*>(at + query_bytes(n_query) + float_bytes(cache, n_vector));
     return a;
 }
 
-void attention_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
-    const hearth_run_args& args = *run.args;
+// The tiles of a part, and with at == nullptr only their bytes.
+int64_t lay_out_tiles(uint8_t* at, const hearth_cache& cache, int64_t n_query, TileAttention* t) {
+    const int64_t n_tile = (n_query + kTileQueries - 1) / kTileQueries, n_step = (cache.k_width + 31) / 32, n_slice = (cache.v_width + 15) / 16;
+    int64_t n = 0;
+    const auto take = [&](int64_t tiles) {
+        n += tiles;
+        return at ? at + (n - tiles) * kTileBytes : nullptr;
+    };
+    t->queries = take(n_tile * n_step);
+    t->keys = take(kTilePages * 2 * n_step);
+    t->values = take(kTilePages * n_slice);
+    t->weights = take(kTilePages);
+    t->scores = reinterpret_cast<float*>(take(2 * kTilePages * 2));
+    t->sums = reinterpret_cast<float*>(take(n_tile * n_slice));
+    return n * kTileBytes;
+}
+
+// Query heads [first, end) of a key/value head.
+struct HeadBlock {
+    int64_t kv, first, end;
+};
+HeadBlock heads_of_part(const Step& step, int64_t part) {
+    const Heads heads = heads_of(step);
+    const int64_t kv = part / heads.n_block % step.cache.info->n_head_kv, first = kv * heads.n_rep + part % heads.n_block * heads.per_part;
+    return {kv, first, std::min((kv + 1) * heads.n_rep, first + heads.per_part)};
+}
+
+// A task but for its queries and its sequence.
+AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_attention_params& p = step.node->p.attention;
-    const hearth_cache_view& view = *step.cache.view(run);
-    const Heads heads = heads_of(step);
-    const int64_t head_block = part % heads.n_block, kv = part / heads.n_block % cache.n_head_kv;
-    const int64_t first_head = kv * heads.n_rep + head_block * heads.per_part;
-    const int64_t end_head = std::min((kv + 1) * heads.n_rep, first_head + heads.per_part);
-    const RowRange rows = rows_of_part(args.n_token, tokens_per_part(args), part / heads.n_block / cache.n_head_kv);
-    const QueryArrays a = arrays_at(step.scratch + thread * step.scratch_stride, cache, tokens_per_part(args) * heads.per_part);
-    const KeyKernel& keys = *step.keys;
-    const ValueKernel& values = *step.values;
     AttentionTask task{};
     task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
@@ -153,30 +191,84 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     task.k_offset = kv * k_head_bytes(cache);
     task.v_offset = cache.n_head_kv * k_head_bytes(cache) + kv * v_head_bytes(cache);
     task.latent = cache.kind == HEARTH_CACHE_LATENT;
-    for (int64_t t = rows.begin; t < rows.end;) {
-        const int32_t seq = args.seq[t];
-        int32_t n = 0;
-        for (; t < rows.end && args.seq[t] == seq; ++t) {
-            const hearth_span seen = keys_of(step, args, t);
-            for (int64_t h = first_head; h < end_head; ++h, ++n) {
-                std::copy_n(step.in[0].row(t) + h * step.in[0].group_stride, cache.k_width, a.rows + n * cache.k_width);
-                a.q[n] = a.rows + n * cache.k_width;
-                a.out[n] = a.sums + n * cache.v_width;
-                a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t];
-                if (keys.codes) run.kernels->row->quantise32(a.codes + n * (cache.k_width / 32), a.q[n], cache.k_width);
-                if (task.slope) a.slope[n] = alibi_slope(p.alibi_max_bias, step.in[0].n_group, h);
-                if (task.sink) a.sink[n] = step.weight[0].vector()[h];
-            }
+    return task;
+}
+
+// What a query is beside its numbers.
+void describe_query(const Step& step, const hearth_run_args& args, int64_t t, int64_t head, const QueryArrays& a, int64_t n) {
+    const float bias = step.node->p.attention.alibi_max_bias;
+    const hearth_span seen = keys_of(step, args, t);
+    a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t];
+    if (bias > 0) a.slope[n] = alibi_slope(bias, step.in[0].n_group, head);
+    if (step.weight[0].data) a.sink[n] = step.weight[0].vector()[head];
+}
+
+const float* query_row(const Step& step, int64_t t, int64_t head) { return step.in[0].row(t) + head * step.in[0].group_stride; }
+float* out_row(const Step& step, int64_t t, int64_t head) { return step.out[0].row(t) + head * step.out[0].group_stride; }
+
+// The queries of tokens `rows`, all of one sequence, by vectors.
+void attend_by_vectors(const Step& step, const Run& run, const AttentionTask& task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
+    int64_t n = 0;
+    for (int64_t t = rows.begin; t < rows.end; ++t)
+        for (int64_t h = heads.first; h < heads.end; ++h, ++n) {
+            describe_query(step, *run.args, t, h, a, n);
+            std::copy_n(query_row(step, t, h), task.k_width, a.rows + n * task.k_width);
+            a.q[n] = a.rows + n * task.k_width;
+            a.out[n] = a.sums + n * task.v_width;
+            if (step.keys->codes) run.kernels->row->quantise32(a.codes + n * (task.k_width / 32), a.q[n], task.k_width);
         }
-        task.n_query = n;
-        task.unpacked = n > kFewQueries ? a.unpacked : nullptr;
-        task.page = view.page + seq * view.page_stride;
-        run.kernels->attention->run(task, keys, values);
-        for (int64_t i = 0, n_head = end_head - first_head; i < n; ++i) {
-            float* out = step.out[0].row(t - n / n_head + i / n_head) + (first_head + i % n_head) * step.out[0].group_stride;
-            std::copy_n(a.out[i], cache.v_width, out);
+    run.kernels->attention->run(task, *step.keys, *step.values);
+    n = 0;
+    for (int64_t t = rows.begin; t < rows.end; ++t)
+        for (int64_t h = heads.first; h < heads.end; ++h, ++n) std::copy_n(a.out[n], task.v_width, out_row(step, t, h));
+}
+
+// The same by tiles.
+void attend_by_tiles(const Step& step, const Run& run, const AttentionTask& task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
+    constexpr int64_t kRowBytes = kTileBytes / kTileQueries;
+    TileAttention tiles{};
+    lay_out_tiles(reinterpret_cast<uint8_t*>(a.unpacked), *step.cache.info, task.n_query, &tiles);
+    tiles.pack_keys = step.attention_tiles.keys, tiles.pack_values = step.attention_tiles.values;
+    const int64_t n_step = (task.k_width + 31) / 32;
+    const auto at = [&](int64_t n) { return tiles.queries + n / kTileQueries * n_step * kTileBytes + n % kTileQueries * kRowBytes; };
+    int64_t n = 0;
+    for (int64_t t = rows.begin; t < rows.end; ++t)
+        for (int64_t h = heads.first; h < heads.end; ++h, ++n) {
+            describe_query(step, *run.args, t, h, a, n);
+            run.kernels->row->round_bf16(at(n), 0, query_row(step, t, h), task.k_width, kSlabInputs / 32 * kTileBytes);
+            a.out[n] = out_row(step, t, h);
         }
+    for (; n % kTileQueries != 0; ++n)
+        for (int64_t i = 0; i < n_step; ++i) std::memset(at(n) + i * kTileBytes, 0, kRowBytes);
+    step.attention_tiles.run(task, tiles);
+}
+
+void attention_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
+    const hearth_run_args& args = *run.args;
+    const hearth_cache_view& view = *step.cache.view(run);
+    const Heads all = heads_of(step);
+    const HeadBlock heads = heads_of_part(step, part);
+    const int64_t per_part = tokens_per_part(step, args);
+    const RowRange rows = rows_of_part(args.n_token, per_part, part / all.n_block / step.cache.info->n_head_kv);
+    const QueryArrays a = arrays_at(step, thread, per_part * all.per_part);
+    AttentionTask task = task_of(step, a, heads.kv);
+    for (int64_t t = rows.begin, end; t < rows.end; t = end) {
+        for (end = t; end < rows.end && args.seq[end] == args.seq[t];) ++end;
+        task.n_query = static_cast<int32_t>((end - t) * (heads.end - heads.first));
+        task.unpacked = task.n_query > kFewQueries ? a.unpacked : nullptr;
+        task.page = view.page + args.seq[t] * view.page_stride;
+        const bool tiles = step.attention_tiles.run && task.n_query >= kTileQueries;
+        (tiles ? attend_by_tiles : attend_by_vectors)(step, run, task, a, {t, end}, heads);
     }
+}
+
+// From a whole tile on, unless a cached type has none. Deterministic graphs give a query the same bits in a prompt and alone.
+void bind_tiles(const Builder& builder, Step& step) {
+    const TileAttentionKernels* kernels = builder.device().kernels.tile_attention;
+    const hearth_cache& c = *step.cache.info;
+    if (!kernels || builder.graph().deterministic) return;
+    const TilePack keys = kernels->key[c.k_type], values = c.kind == HEARTH_CACHE_LATENT ? kernels->latent[c.k_type] : kernels->value[c.v_type];
+    if (keys && values) step.attention_tiles = {kernels->run, keys, values};
 }
 
 // Checks a step's cache and finds the kernels of its types.
@@ -271,9 +363,15 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     HEARTH_CHECK(bind_cache(builder, node, step));
     if (step.in[0].n_group % step.cache.info->n_head_kv != 0)
         return builder.refuse(node, "query heads must be a multiple of key/value heads");
-    const int64_t n_query = std::min<int64_t>(kTokensPerPart, builder.graph().n_token) * heads_of(step).per_part;
-    const int64_t code_bytes = step.keys->codes ? n_query * (step.cache.info->k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
-    step.scratch_stride = (query_bytes(n_query) + float_bytes(*step.cache.info, n_query) + code_bytes + 63) / 64 * 64;
+    bind_tiles(builder, step);
+    const hearth_cache& cache = *step.cache.info;
+    const int64_t n_query = std::min<int64_t>(most_tokens_per_part(step), builder.graph().n_token) * heads_of(step).per_part;
+    const int64_t n_vector = n_by_vectors(step, n_query);
+    const int64_t code_bytes = step.keys->codes ? n_vector * (cache.k_width / 32) * static_cast<int64_t>(sizeof(Q8Block)) : 0;
+    int64_t bytes = float_bytes(cache, n_vector) + code_bytes;
+    TileAttention tiles{};
+    if (step.attention_tiles.run) bytes = std::max(bytes, lay_out_tiles(nullptr, cache, n_query, &tiles));
+    step.scratch_stride = (query_bytes(n_query) + bytes + 63) / 64 * 64;
     step.scratch = builder.attention_scratch(step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
     return {};

@@ -82,6 +82,12 @@ struct TileUse {
     int64_t n_token = 0;       // that one task may have
 };
 
+// How attention of many queries goes by tiles; run == nullptr: not at all.
+struct AttentionTiles {
+    void (*run)(const AttentionTask& task, const TileAttention& tiles) = nullptr;
+    TilePack keys = nullptr, values = nullptr;
+};
+
 // Room for panels that a matmul makes of file rows while it runs, of each thread; at_once == 0: its weight is in panels.
 struct PanelRoom {
     uint8_t* data = nullptr;  // [n_thread, bytes]
@@ -100,6 +106,7 @@ struct Step {
     const MatmulKernel* matmul = nullptr;
     const KeyKernel* keys = nullptr;      // of the cache's types
     const ValueKernel* values = nullptr;
+    AttentionTiles attention_tiles;
     uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists

@@ -5,6 +5,7 @@
 #include "device/cpu/level/lanes.hpp"
 #include "device/cpu/level/math.hpp"
 #include "device/cpu/level/query_group.hpp"
+#include "device/cpu/level/softmax.hpp"
 
 extern "C" {
 extern const hearth::cpu::CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain);
@@ -13,9 +14,6 @@ extern const hearth::cpu::CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plai
 namespace {
 
 using namespace hearth::cpu;
-
-constexpr float kNever = -3.0e38f;  // the running maximum before any key
-constexpr float kLog2e = 1.44269504088896341f;  // scores are in units of ln 2
 
 // Scale, softcap, alibi and mask where a page needs more than a factor; its keys are places first..first+31.
 void shape_scores(const AttentionTask& task, int32_t query, int32_t first, float* s) {
@@ -105,16 +103,10 @@ Page unpacked(const AttentionTask& task, Page page) {
     return page;
 }
 
-// The sums over all pages become averages, zeros where no key has any weight; a sink takes its share and adds nothing.
+// The sums over all pages become averages.
 void finish(const AttentionTask& task, int32_t query) {
-    float total = task.scratch[2 * query + 1], factor = 1;
-    if (task.sink) {
-        const float highest = task.scratch[2 * query], sink = task.sink[query] * kLog2e, top = sink > highest ? sink : highest;
-        factor = exp2_of_negative(splat(highest - top))[0];
-        total = total * factor + exp2_of_negative(splat(sink - top))[0];
-    }
-    const float inverse = total == 0 ? 0 : factor / total;  // NaN stays NaN
-    for (int32_t d = 0; d < task.v_width; ++d) task.out[query][d] *= inverse;
+    const float share = share_of(task, query);
+    for (int32_t d = 0; d < task.v_width; ++d) task.out[query][d] *= share;
 }
 
 void attention(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value) {

@@ -3,6 +3,7 @@
 #include <hearth/backend.h>
 
 #include "device/cpu/kernels.hpp"
+#include "device/cpu/level/block_values.hpp"
 #include "device/cpu/level/int8.hpp"
 #include "device/cpu/level/lanes.hpp"
 #include "device/cpu/level/math.hpp"
@@ -12,12 +13,8 @@ namespace {
 
 using namespace hearth::cpu;
 
-constexpr int kBlock = 32;
-constexpr int kScaleBytes = 2;
-
 // What sets the two types apart. `sums` is sum over the block of code(key) * q for the keys of one register.
-struct Codes8 {
-    static constexpr int kBytes = 32;
+struct Codes8 : Values8 {
     static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
         for (int i = 0; i < n; ++i) total[i] = Ints{} - kSignedOffset * q[i]->sum;
         for (int g = 0; g < kBlock / 4; ++g) {
@@ -25,8 +22,6 @@ struct Codes8 {
             for (int i = 0; i < n; ++i) total[i] = dot_signed<false>(total[i], c, splat4(q[i]->q + 4 * g), Ints{});
         }
     }
-    // Elements at..at+kLanes-1 of a block's codes, as whole numbers.
-    static inline Floats values(const uint8_t* codes, int at) { return to_floats(load_signed_bytes(codes + at)); }
     static inline float scale(const float* x) {
         float top = 0;
         for (int i = 0; i < kBlock; ++i) {
@@ -40,8 +35,7 @@ struct Codes8 {
     }
 };
 
-struct Codes4 {
-    static constexpr int kBytes = 16;
+struct Codes4 : Values4 {
     static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
         Ints partial[kGroup] = {};
         for (int g = 0; g < kBlock / 8; ++g) {
@@ -52,10 +46,6 @@ struct Codes4 {
             }
         }
         for (int i = 0; i < n; ++i) total[i] = finish(partial[i]) - 8 * q[i]->sum;
-    }
-    static inline Floats values(const uint8_t* codes, int at) {
-        const Ints c = load_bytes(codes + at % 16);
-        return to_floats((at < 16 ? c & 15 : c >> 4) - 8);
     }
     // The element of the largest size becomes the code 0, which stands for -8.
     static inline float scale(const float* x) {
@@ -126,13 +116,6 @@ inline void scores_of(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]
 }
 
 constexpr int kTile = kBlock / kLanes < 2 ? kBlock / kLanes : 2;  // registers of elements per query at a time
-
-// The scales of a block of all keys; `apart` bytes from one key's block to the next one's.
-HEARTH_INLINE inline void scales_of(const uint8_t* block, int64_t apart, float* scale) {
-    uint16_t raw[kKeys];
-    for (int key = 0; key < kKeys; ++key) __builtin_memcpy(raw + key, block + key * apart, kScaleBytes);
-    for (int v = 0; v < kKeys; v += kLanes) store(scale + v, AsF16::get(raw + v));
-}
 
 template <class C, int n>
 inline void add_values(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
