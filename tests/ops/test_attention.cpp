@@ -55,8 +55,8 @@ std::vector<float> of_reference(const OpCase& c) {
 // How many tokens come together decides how many queries share what they load (6, 4, 2 or 1) and whether pages are unpacked (more
 // than 8 queries); each token's row must be the one that it has alone. (Tiles are for many queries only, and `deterministic` turns
 // them off.)
-void check_alone(const std::string& what, AttentionSpec s, const std::vector<int32_t>& counts, Random& random) {
-    s.past = {45};
+void check_alone(const std::string& what, AttentionSpec s, const std::vector<int32_t>& counts, Random& random, int32_t past = 45) {
+    s.past = {past};
     s.fresh = {14};
     const OpCase whole = attention_case(s, random);
     const auto row = static_cast<std::ptrdiff_t>(s.n_head * s.v_width);
@@ -181,5 +181,9 @@ TEST_CASE("a query's bits do not depend on how many are computed with it", "[ops
     check_alone("two types", {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random);
     check_alone("two types", {.k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_Q4_0, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random);
     check_alone("softcap, alibi, sinks", {.softcap = 3, .alibi = 8, .sink = true}, some, random);
+    for (const int32_t past : {507, 3578}) {  // a second stretch begins, stretches become longer
+        check_alone("stretches", {.n_head = 1, .n_head_kv = 1, .k_width = 8, .v_width = 8}, some, random, past);
+        check_alone("stretches", {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .k_width = 32, .v_width = 8}, some, random, past);
+    }
     check_alone("window", {.kind = HEARTH_CACHE_WINDOW, .k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_F16, .window = 20}, some, random);
 }

@@ -10,6 +10,7 @@ namespace hearth::cpu {
 // (see layout.hpp).
 constexpr int64_t kPanelRows = 16;
 constexpr int64_t kPageTokens = 32;
+constexpr int32_t kLeastStretch = 512;  // keys that attention sums in one chain where there are more
 constexpr int32_t kFormatSlots = 64;  // format ids are below this
 
 // Matmul by tiles (16 rows of 32 bf16 inputs): tokens and weight rows that one task has at most, and its working memory.
@@ -94,6 +95,7 @@ struct AttentionTask {
     const int32_t* place;        // [n_query] own place (alibi)
     const float* slope;          // [n_query] alibi slopes, or nullptr
     const float* sink;           // [n_query] sink logits, or nullptr
+    const int32_t* stretch;      // [n_query] kLeastStretch * 2^n: sums of its keys in places of one multiple of that are one chain
     int32_t n_query, k_width, v_width;
     float scale, softcap;      // softcap 0 = off
     const int32_t* page;       // pages of the sequence
@@ -101,7 +103,9 @@ struct AttentionTask {
     int64_t page_bytes;        // from one page to the next
     int64_t k_offset, v_offset;  // of this head within the layer
     int32_t latent;            // v is the first v_width elements of k
-    float* scratch;            // [n_query, 2]
+    float* scratch;            // [n_query, 2]: the largest score and the sum of weights
+    float* before;             // [n_query, 2], then [n_query, v_width]: of stretches before; nullptr = no query has two
+    int32_t partial;           // scratch and out are left as sums over the keys, to be merged
     float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page; nullptr = few queries read it as it lies
 };
 
@@ -139,6 +143,8 @@ struct CachedKernels {
 
 struct AttentionKernels {
     void (*run)(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value);
+    // The averages of queries whose stretches were run one by one; stretches: [n_stretch] as `before`, in order.
+    void (*merge)(const AttentionTask& task, const float* stretches, int32_t n_stretch);
 };
 
 // One page of a head as tiles of bf16, 1024 bytes each. Keys: [2][k_width / 32][16 pairs of elements][16 keys][2]. Values: [v_width /

@@ -1,4 +1,4 @@
-// Operators on the cache: storing keys and values, attention over pages, and short convolutions over recurrent state.
+// Operators on the cache: storing keys and values, and attention over pages.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kTokensPerPart = 12;  // consecutive queries share the keys of a page
 constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
 constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
-constexpr int64_t kChannelsPerPart = 256;
+constexpr int64_t kMostStretches = 8;  // of a query's keys
 
 // Parts by tiles: from a whole tile of queries on, which cost it as much as one would. More of them share a page as tiles, which
 // takes as long as the softmax of 16 queries (docs/performance.md); but there should be parts for many threads.
@@ -86,11 +86,6 @@ int64_t tokens_per_part(const Step& step, const hearth_run_args& args) {
     return std::clamp<int64_t>(args.n_token / std::max(1, args.n_run), 1, most);
 }
 
-int64_t attention_count(const Step& step, const Run& run) {
-    const int64_t per_part = tokens_per_part(step, *run.args), n_block = (run.args->n_token + per_part - 1) / per_part;
-    return step.cache.info->n_head_kv * heads_of(step).n_block * n_block;
-}
-
 // The key places that a token sees: its span, cut by the window or chunk.
 hearth_span keys_of(const Step& step, const hearth_run_args& args, int64_t t) {
     hearth_span span = args.attend[t];
@@ -101,6 +96,36 @@ hearth_span keys_of(const Step& step, const hearth_run_args& args, int64_t t) {
     }
     return span;
 }
+
+// Keys of many places are summed in stretches, of which each is a chain; how many depends on the query's own keys alone.
+int32_t stretch_of(hearth_span seen) {
+    int64_t n = kLeastStretch;
+    while (int64_t{seen.end} - seen.begin > (kMostStretches - 1) * n) n *= 2;
+    return static_cast<int32_t>(n);
+}
+int32_t n_stretches(hearth_span seen) {
+    const int32_t n = stretch_of(seen);
+    return seen.end > seen.begin ? (seen.end - 1) / n - seen.begin / n + 1 : 1;
+}
+// Stretch i of them.
+hearth_span stretch_at(hearth_span seen, int32_t i) {
+    const int64_t n = stretch_of(seen), begin = (seen.begin / n + i) * n;
+    return {static_cast<int32_t>(std::max<int64_t>(seen.begin, begin)), static_cast<int32_t>(std::min<int64_t>(seen.end, begin + n))};
+}
+
+// Groups of queries, each a part, or several where there are few of them and their keys are many stretches.
+int64_t n_groups(const Step& step, const hearth_run_args& args) {
+    const int64_t per_part = tokens_per_part(step, args), n_block = (args.n_token + per_part - 1) / per_part;
+    return step.cache.info->n_head_kv * heads_of(step).n_block * n_block;
+}
+int64_t n_splits(const Step& step, const hearth_run_args& args) {
+    const int64_t n_group = n_groups(step, args);
+    if (n_group > step.split.n_group || tokens_per_part(step, args) != 1) return 1;
+    int64_t n = 1;
+    for (int64_t t = 0; t < args.n_token; ++t) n = std::max<int64_t>(n, n_stretches(keys_of(step, args, t)));
+    return std::min(n, (step.split.n_part + n_group - 1) / n_group);
+}
+int64_t attention_count(const Step& step, const Run& run) { return n_groups(step, *run.args) * n_splits(step, *run.args); }
 
 // Slope of a head: powers of 2^(-bias/n) for the largest power of two n of heads, then odd powers of its root.
 float alibi_slope(float max_bias, int64_t n_head, int64_t head) {
@@ -117,15 +142,16 @@ float alibi_slope(float max_bias, int64_t n_head, int64_t head) {
 struct QueryArrays {
     const float** q;
     float** out;
-    int32_t *begin, *end, *place;
+    int32_t *begin, *end, *place, *stretch;
     float *slope, *sink, *state;
     float* unpacked;    // K [k_width, 32], then V [32, v_width]
     float *rows, *sums;  // [n_query, k_width], [n_query, v_width]: rows of a step lie at strides that share cache sets
+    float* before;       // [n_query, 2 + v_width]
     Q8Block* codes;      // [n_query, k_width / 32]
 };
-int64_t query_bytes(int64_t n_query) { return (n_query * (2 * 8 + 3 * 4 + 2 * 4 + 2 * 4) + 63) / 64 * 64; }
+int64_t query_bytes(int64_t n_query) { return (n_query * (2 * 8 + 4 * 4 + 2 * 4 + 2 * 4) + 63) / 64 * 64; }
 int64_t float_bytes(const hearth_cache& c, int64_t n_query) {
-    return (kPageTokens + n_query) * (c.k_width + c.v_width) * static_cast<int64_t>(sizeof(float));
+    return ((kPageTokens + n_query) * (c.k_width + c.v_width) + n_query * (2 + c.v_width)) * static_cast<int64_t>(sizeof(float));
 }
 // Queries of a part that go by vectors, of n_query at most.
 int64_t n_by_vectors(const Step& step, int64_t n_query) { return step.attention_tiles.run ? std::min(n_query, kTileQueries) : n_query; }
@@ -140,12 +166,14 @@ QueryArrays arrays_at(const Step& step, int32_t thread, int64_t n_query) {
     a.begin = reinterpret_cast<int32_t*>(a.out + n_query);
     a.end = a.begin + n_query;
     a.place = a.end + n_query;
-    a.slope = reinterpret_cast<float*>(a.place + n_query);
+    a.stretch = a.place + n_query;
+    a.slope = reinterpret_cast<float*>(a.stretch + n_query);
     a.sink = a.slope + n_query;
     a.state = a.sink + n_query;
     a.unpacked = reinterpret_cast<float*>(at + query_bytes(n_query));
     a.rows = a.unpacked + kPageTokens * (cache.k_width + cache.v_width);
     a.sums = a.rows + n_vector * cache.k_width;
+    a.before = a.sums + n_vector * cache.v_width;
     a.codes = reinterpret_cast<Q8Block*>(at + query_bytes(n_query) + float_bytes(cache, n_vector));
     return a;
 }
@@ -171,9 +199,9 @@ int64_t lay_out_tiles(uint8_t* at, const hearth_cache& cache, int64_t n_query, T
 struct HeadBlock {
     int64_t kv, first, end;
 };
-HeadBlock heads_of_part(const Step& step, int64_t part) {
+HeadBlock heads_of_group(const Step& step, int64_t group) {
     const Heads heads = heads_of(step);
-    const int64_t kv = part / heads.n_block % step.cache.info->n_head_kv, first = kv * heads.n_rep + part % heads.n_block * heads.per_part;
+    const int64_t kv = group / heads.n_block % step.cache.info->n_head_kv, first = kv * heads.n_rep + group % heads.n_block * heads.per_part;
     return {kv, first, std::min((kv + 1) * heads.n_rep, first + heads.per_part)};
 }
 
@@ -182,7 +210,8 @@ AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_attention_params& p = step.node->p.attention;
     AttentionTask task{};
-    task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.scratch = a.state;
+    task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.stretch = a.stretch;
+    task.scratch = a.state;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
     task.sink = step.weight[0].data ? a.sink : nullptr;
     task.k_width = cache.k_width, task.v_width = cache.v_width;
@@ -198,7 +227,7 @@ AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
 void describe_query(const Step& step, const hearth_run_args& args, int64_t t, int64_t head, const QueryArrays& a, int64_t n) {
     const float bias = step.node->p.attention.alibi_max_bias;
     const hearth_span seen = keys_of(step, args, t);
-    a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t];
+    a.begin[n] = seen.begin, a.end[n] = seen.end, a.place[n] = args.index[t], a.stretch[n] = stretch_of(seen);
     if (bias > 0) a.slope[n] = alibi_slope(bias, step.in[0].n_group, head);
     if (step.weight[0].data) a.sink[n] = step.weight[0].vector()[head];
 }
@@ -206,8 +235,8 @@ void describe_query(const Step& step, const hearth_run_args& args, int64_t t, in
 const float* query_row(const Step& step, int64_t t, int64_t head) { return step.in[0].row(t) + head * step.in[0].group_stride; }
 float* out_row(const Step& step, int64_t t, int64_t head) { return step.out[0].row(t) + head * step.out[0].group_stride; }
 
-// The queries of tokens `rows`, all of one sequence, by vectors.
-void attend_by_vectors(const Step& step, const Run& run, const AttentionTask& task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
+// The queries of tokens `rows`, all of one sequence, as vectors want them.
+void take_queries(const Step& step, const Run& run, const AttentionTask& task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
     int64_t n = 0;
     for (int64_t t = rows.begin; t < rows.end; ++t)
         for (int64_t h = heads.first; h < heads.end; ++h, ++n) {
@@ -217,14 +246,20 @@ void attend_by_vectors(const Step& step, const Run& run, const AttentionTask& ta
             a.out[n] = a.sums + n * task.v_width;
             if (step.keys->codes) run.kernels->row->quantise32(a.codes + n * (task.k_width / 32), a.q[n], task.k_width);
         }
+}
+
+void attend_by_vectors(const Step& step, const Run& run, AttentionTask task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
+    take_queries(step, run, task, a, rows, heads);
+    for (int64_t t = rows.begin; t < rows.end; ++t)
+        if (n_stretches(keys_of(step, *run.args, t)) > 1) task.before = a.before;
     run.kernels->attention->run(task, *step.keys, *step.values);
-    n = 0;
+    int64_t n = 0;
     for (int64_t t = rows.begin; t < rows.end; ++t)
         for (int64_t h = heads.first; h < heads.end; ++h, ++n) std::copy_n(a.out[n], task.v_width, out_row(step, t, h));
 }
 
 // The same by tiles.
-void attend_by_tiles(const Step& step, const Run& run, const AttentionTask& task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
+void attend_by_tiles(const Step& step, const Run& run, AttentionTask task, const QueryArrays& a, RowRange rows, HeadBlock heads) {
     constexpr int64_t kRowBytes = kTileBytes / kTileQueries;
     TileAttention tiles{};
     lay_out_tiles(reinterpret_cast<uint8_t*>(a.unpacked), *step.cache.info, task.n_query, &tiles);
@@ -243,11 +278,68 @@ void attend_by_tiles(const Step& step, const Run& run, const AttentionTask& task
     step.attention_tiles.run(task, tiles);
 }
 
+// One token's queries of a group, as a task without its queries' numbers.
+AttentionTask group_task(const Step& step, const Run& run, int64_t group, const QueryArrays& a, int64_t* token, HeadBlock* heads) {
+    const hearth_cache_view& view = *step.cache.view(run);
+    *token = group / heads_of(step).n_block / step.cache.info->n_head_kv;
+    *heads = heads_of_group(step, group);
+    AttentionTask task = task_of(step, a, heads->kv);
+    task.n_query = static_cast<int32_t>(heads->end - heads->first);
+    task.page = view.page + run.args->seq[*token] * view.page_stride;
+    return task;
+}
+float* split_sums(const Step& step, int64_t group) { return reinterpret_cast<float*>(step.split.sums + group * step.split.group_bytes); }
+
+// Part `split` of n_split of a group's stretches, each on its own.
+void split_part(const Step& step, const Run& run, int64_t group, int64_t split, int64_t n_split, int32_t thread) {
+    const QueryArrays a = arrays_at(step, thread, heads_of(step).per_part);
+    int64_t t;
+    HeadBlock heads;
+    AttentionTask task = group_task(step, run, group, a, &t, &heads);
+    task.partial = 1;
+    take_queries(step, run, task, a, {t, t + 1}, heads);
+    const hearth_span seen = keys_of(step, *run.args, t);
+    const int64_t n = n_stretches(seen);
+    for (int64_t i = split * n / n_split; i < (split + 1) * n / n_split; ++i) {
+        const hearth_span now = stretch_at(seen, static_cast<int32_t>(i));
+        task.scratch = split_sums(step, group) + i * task.n_query * (2 + task.v_width);
+        for (int32_t q = 0; q < task.n_query; ++q) {
+            a.begin[q] = now.begin, a.end[q] = now.end;
+            a.out[q] = task.scratch + 2 * task.n_query + q * task.v_width;
+        }
+        run.kernels->attention->run(task, *step.keys, *step.values);
+    }
+}
+
+// A step of its own, after all parts: it folds stretches in their order, whoever computed them and when.
+constexpr int64_t kFloatsPerMerge = 1 << 17;
+int64_t groups_per_merge(const Step& step) { return std::max<int64_t>(1, kFloatsPerMerge * 4 / step.split.group_bytes); }
+int64_t merge_count(const Step& step, const Run& run) {
+    if (n_splits(step, *run.args) == 1) return 0;
+    return (n_groups(step, *run.args) + groups_per_merge(step) - 1) / groups_per_merge(step);
+}
+void merge_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
+    const QueryArrays a = arrays_at(step, thread, heads_of(step).per_part);
+    const RowRange groups = rows_of_part(n_groups(step, *run.args), groups_per_merge(step), part);
+    for (int64_t group = groups.begin; group < groups.end; ++group) {
+        int64_t t;
+        HeadBlock heads;
+        const AttentionTask task = group_task(step, run, group, a, &t, &heads);
+        for (int64_t h = heads.first; h < heads.end; ++h) {
+            describe_query(step, *run.args, t, h, a, h - heads.first);
+            a.out[h - heads.first] = out_row(step, t, h);
+        }
+        run.kernels->attention->merge(task, split_sums(step, group), n_stretches(keys_of(step, *run.args, t)));
+    }
+}
+
 void attention_part(const Step& step, const Run& run, int64_t part, int32_t thread) {
     const hearth_run_args& args = *run.args;
     const hearth_cache_view& view = *step.cache.view(run);
+    const int64_t n_split = n_splits(step, args);
+    if (n_split > 1) return split_part(step, run, part / n_split, part % n_split, n_split, thread);
     const Heads all = heads_of(step);
-    const HeadBlock heads = heads_of_part(step, part);
+    const HeadBlock heads = heads_of_group(step, part);
     const int64_t per_part = tokens_per_part(step, args);
     const RowRange rows = rows_of_part(args.n_token, per_part, part / all.n_block / step.cache.info->n_head_kv);
     const QueryArrays a = arrays_at(step, thread, per_part * all.per_part);
@@ -271,6 +363,17 @@ void bind_tiles(const Builder& builder, Step& step) {
     if (keys && values) step.attention_tiles = {kernels->run, keys, values};
 }
 
+// With few groups for the threads there are: up to 4 parts a thread, where keys have as many stretches.
+void bind_split(Builder& builder, Step& step, int64_t scratch_bytes) {
+    const int64_t n_thread = builder.device().host.n_thread, of_token = step.cache.info->n_head_kv * heads_of(step).n_block;
+    const int64_t n = n_thread > 1 ? std::min(2 * n_thread - 1, of_token * builder.graph().n_token) / of_token * of_token : 0;
+    AttentionSplit& split = step.split;
+    split.n_group = n, split.n_part = 4 * n_thread;
+    split.group_bytes = kMostStretches * heads_of(step).per_part * (2 + step.cache.info->v_width) * static_cast<int64_t>(sizeof(float));
+    step.scratch = builder.attention_scratch(scratch_bytes + n * split.group_bytes);
+    split.sums = step.scratch ? step.scratch + scratch_bytes : nullptr;
+}
+
 // Checks a step's cache and finds the kernels of its types.
 Status bind_cache(const Builder& builder, const hearth_node& node, Step& step) {
     const hearth_cache* c = step.cache.info;
@@ -279,49 +382,6 @@ Status bind_cache(const Builder& builder, const hearth_node& node, Step& step) {
     step.values = value_kernel(builder.device().kernels, c->v_type);
     if (!step.keys || !step.values) return builder.refuse(node, "no kernel for the cache's type");
     return check_cache_types(*c);
-}
-
-// ---- SHORT_CONV ----
-int64_t channel_blocks(const Step& step) { return (step.out[0].width() + kChannelsPerPart - 1) / kChannelsPerPart; }
-int64_t conv_count(const Step& step, const Run& run) { return run.args->n_seq * channel_blocks(step); }
-
-// One channel of one sequence: rows [begin, end) of the batch; u holds the last n_tap - 1 products, oldest first.
-void convolve(const Step& step, int64_t channel, int64_t begin, int64_t end, int64_t n_state, float* u) {
-    const Operand& x = step.in[0];
-    const float* tap = step.weight[0].vector() + channel * (n_state + 1);
-    for (int64_t t = begin; t < end; ++t) {
-        const float* row = x.row(t) + channel;
-        const float now = row[0] * row[2 * x.group_stride];
-        float total = 0;
-        for (int64_t l = 0; l < n_state; ++l) total += tap[l] * u[l];
-        total += tap[n_state] * now;
-        for (int64_t l = 0; l + 1 < n_state; ++l) u[l] = u[l + 1];
-        if (n_state > 0) u[n_state - 1] = now;
-        step.out[0].row(t)[channel] = row[x.group_stride] * total;
-    }
-}
-
-constexpr int64_t kMaxState = 15;
-
-void conv_part(const Step& step, const Run& run, int64_t part, int32_t) {
-    const hearth_run_args& args = *run.args;
-    const hearth_cache_view& view = *step.cache.view(run);
-    const int64_t n_block = channel_blocks(step), seq = part / n_block, width = step.out[0].width();
-    const RowRange channels = rows_of_part(width, kChannelsPerPart, part % n_block);
-    int64_t begin = 0;
-    while (begin < args.n_token && args.seq[begin] != seq) ++begin;
-    int64_t end = begin;
-    while (end < args.n_token && args.seq[end] == seq) ++end;
-    if (begin == end) return;
-    const int64_t n_state = step.weight[0].info->shape[1] - 1;
-    const int32_t from = view.state_read[seq], to = view.state_write[seq];
-    const auto slot = [&](int32_t s) { return reinterpret_cast<float*>(step.cache.pool + s * step.cache.page_bytes); };
-    for (int64_t c = channels.begin; c < channels.end; ++c) {
-        float u[kMaxState] = {};
-        for (int64_t l = 0; l < n_state; ++l) u[l] = from >= 0 ? slot(from)[l * width + c] : 0;
-        convolve(step, c, begin, end, n_state, u);
-        for (int64_t l = 0; l < n_state; ++l) slot(to)[l * width + c] = u[l];
-    }
 }
 
 }  // namespace
@@ -372,20 +432,11 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     TileAttention tiles{};
     if (step.attention_tiles.run) bytes = std::max(bytes, lay_out_tiles(nullptr, cache, n_query, &tiles));
     step.scratch_stride = (query_bytes(n_query) + bytes + 63) / 64 * 64;
-    step.scratch = builder.attention_scratch(step.scratch_stride * builder.device().host.n_thread);
+    bind_split(builder, step, step.scratch_stride * builder.device().host.n_thread);
     builder.add(step);
-    return {};
-}
-
-Status bind_short_conv(Builder& builder, const hearth_node& node) {
-    const Step step = builder.bound(node, conv_part, conv_count);
-    if (!step.cache.info || step.cache.info->kind != HEARTH_CACHE_RECURRENT)
-        return builder.refuse(node, "a recurrent cache group is needed");
-    const hearth_weight* k = step.weight[0].info;
-    if (!k || k->n_dim != 2 || k->shape[0] != step.out[0].width() || k->shape[1] - 1 > kMaxState)
-        return builder.refuse(node, "the kernel must be [width, taps] of at most 16 taps");
-    if (step.in[0].n_group != 3 || step.cache.info->state_width < (k->shape[1] - 1) * k->shape[0])
-        return builder.refuse(node, "the operands do not fit the kernel");
+    if (step.split.n_group == 0) return {};
+    step.fn = merge_part;
+    step.count = merge_count;
     builder.add(step);
     return {};
 }

@@ -40,7 +40,7 @@ struct RunRows {
 };
 
 using PartFn = void (*)(const Step& step, const Run& run, int64_t part, int32_t thread);
-using CountFn = int64_t (*)(const Step& step, const Run& run);  // parts of this run, independent of thread count
+using CountFn = int64_t (*)(const Step& step, const Run& run);  // parts of this run; what they compute does not depend on it
 
 struct Operand {  // a value in the arena
     float* data = nullptr;
@@ -82,6 +82,14 @@ struct TileUse {
     int64_t n_token = 0;       // that one task may have
 };
 
+// Attention of few queries over many keys, the stretches of a group of queries (one part otherwise) in several parts.
+struct AttentionSplit {
+    uint8_t* sums = nullptr;  // [group][kMostStretches] as AttentionTask::before
+    int64_t group_bytes = 0;
+    int64_t n_group = 0;      // at most; 0 = never
+    int64_t n_part = 0;       // about as many should be there
+};
+
 // How attention of many queries goes by tiles; run == nullptr: not at all.
 struct AttentionTiles {
     void (*run)(const AttentionTask& task, const TileAttention& tiles) = nullptr;
@@ -107,6 +115,7 @@ struct Step {
     const KeyKernel* keys = nullptr;      // of the cache's types
     const ValueKernel* values = nullptr;
     AttentionTiles attention_tiles;
+    AttentionSplit split;
     uint8_t* scratch = nullptr;      // this step's input or output in the scratch buffer
     int64_t scratch_stride = 0;      // bytes per row or thread in it
     uint8_t* scratch2 = nullptr;     // expert lists

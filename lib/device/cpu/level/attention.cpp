@@ -103,6 +103,46 @@ Page unpacked(const AttentionTask& task, Page page) {
     return page;
 }
 
+// Adds what a stretch of keys gave a query to what those before it did.
+void fold(float* state, float* sums, const float* more, const float* more_sums, int32_t width) {
+    if (more[0] == kNever && more[1] == 0) return;  // none of its keys was seen
+    const float top = more[0] > state[0] ? more[0] : state[0];
+    const auto factor = [&](float highest) { return highest == top ? 1.0f : exp2_of_negative(splat(highest - top))[0]; };
+    const float a = factor(state[0]), b = factor(more[0]);
+    const auto both = [&](Floats x, Floats y) HEARTH_INLINE { return fma(x, splat(a), y * splat(b)); };
+    state[0] = top;
+    state[1] = both(splat(state[1]), splat(more[1]))[0];
+    int32_t d = 0;
+    for (; d + kLanes <= width; d += kLanes) store(sums + d, both(loadf(sums + d), loadf(more_sums + d)));
+    for (; d < width; ++d) sums[d] = both(splat(sums[d]), splat(more_sums[d]))[0];
+}
+
+void clear(float* state, float* sums, int32_t width) {
+    state[0] = kNever;
+    state[1] = 0;
+    for (int32_t d = 0; d < width; ++d) sums[d] = 0;
+}
+
+// Where a query's stretch ends at this place the next one begins: with sums of its own, and these are folded.
+void turn(const AttentionTask& task, int32_t place) {
+    for (int32_t i = 0; i < task.n_query; ++i) {
+        if (place % task.stretch[i] != 0) continue;
+        float *state = task.scratch + 2 * i, *sums = task.before + 2 * task.n_query + i * task.v_width;
+        fold(task.before + 2 * i, sums, state, task.out[i], task.v_width);
+        clear(state, task.out[i], task.v_width);
+    }
+}
+// What is in `before` and the last stretch, where its place is without stretches.
+void turn_back(const AttentionTask& task) {
+    for (int32_t i = 0; i < task.n_query; ++i) {
+        float *state = task.before + 2 * i, *sums = task.before + 2 * task.n_query + i * task.v_width;
+        fold(state, sums, task.scratch + 2 * i, task.out[i], task.v_width);
+        task.scratch[2 * i] = state[0];
+        task.scratch[2 * i + 1] = state[1];
+        for (int32_t d = 0; d < task.v_width; ++d) task.out[i][d] = sums[d];
+    }
+}
+
 // The sums over all pages become averages.
 void finish(const AttentionTask& task, int32_t query) {
     const float share = share_of(task, query);
@@ -112,14 +152,14 @@ void finish(const AttentionTask& task, int32_t query) {
 void attention(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value) {
     int32_t low = INT32_MAX, high = 0;
     for (int32_t i = 0; i < task.n_query; ++i) {
-        task.scratch[2 * i] = kNever;
-        task.scratch[2 * i + 1] = 0;
-        for (int32_t d = 0; d < task.v_width; ++d) task.out[i][d] = 0;
+        clear(task.scratch + 2 * i, task.out[i], task.v_width);
+        if (task.before) clear(task.before + 2 * i, task.before + 2 * task.n_query + i * task.v_width, task.v_width);
         low = task.begin[i] < low ? task.begin[i] : low;
         high = task.end[i] > high ? task.end[i] : high;
     }
     const auto page_at = [&](int32_t place) { return task.pool + task.page[place / kKeys] * task.page_bytes; };
     for (int32_t place = low / kKeys * kKeys; place < high; place += kKeys) {
+        if (task.before && place % kLeastStretch == 0) turn(task, place);
         if (task.page[place / kKeys] < 0) continue;
         const bool more = place + kKeys < high && task.page[place / kKeys + 1] >= 0;
         const uint8_t *at = page_at(place), *ahead = more ? page_at(place + kKeys) : at;
@@ -133,12 +173,24 @@ void attention(const AttentionTask& task, const KeyKernel& key, const ValueKerne
         if (task.unpacked) attend(kGroup);
         attend(4), attend(2), attend(1);
     }
-    for (int32_t i = 0; i < task.n_query; ++i) finish(task, i);
+    if (task.before) turn_back(task);
+    for (int32_t i = 0; i < task.n_query && !task.partial; ++i) finish(task, i);
+}
+
+void merge(const AttentionTask& task, const float* stretches, int32_t n_stretch) {
+    for (int32_t i = 0; i < task.n_query; ++i) {
+        clear(task.scratch + 2 * i, task.out[i], task.v_width);
+        for (int32_t s = 0; s < n_stretch; ++s) {
+            const float* from = stretches + int64_t{s} * task.n_query * (2 + task.v_width);
+            fold(task.scratch + 2 * i, task.out[i], from + 2 * i, from + 2 * task.n_query + i * task.v_width, task.v_width);
+        }
+        finish(task, i);
+    }
 }
 
 }  // namespace
 
 extern "C" {
 extern const AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention);
-constexpr AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention) = {attention};
+constexpr AttentionKernels HEARTH_LEVEL_NAME(hearth_cpu_attention) = {attention, merge};
 }
