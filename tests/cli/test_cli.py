@@ -248,6 +248,8 @@ class Alphabet(Case):
         table = self.ok(*arguments, "--profile").err
         for what in ("GB/s", "LINEAR F32 288x288", "ATTENTION", "all of 6 tokens"):  # 4 and the 2 that warm up
             self.assertIn(what, table)
+        runs = {line.split()[5]: line.split()[0] for line in table.splitlines() if line.endswith((" ATTENTION", " CACHE_STORE"))}
+        self.assertEqual(runs["ATTENTION"], runs["CACHE_STORE"])  # one of each in every layer and step
         rates = [float(line.split()[4]) for line in table.splitlines() if " LINEAR " in line]
         self.assertGreater(min(rates), 0)  # of the output matrix too, which sees fewer rows
         self.assertNotIn("LINEAR", self.ok(*arguments).err)

@@ -437,6 +437,7 @@ Status bind_attention(Builder& builder, const hearth_node& node) {
     if (step.split.n_group == 0) return {};
     step.fn = merge_part;
     step.count = merge_count;
+    step.ends_node = true;
     builder.add(step);
     return {};
 }

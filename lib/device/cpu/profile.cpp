@@ -35,7 +35,7 @@ std::string name_of(const Step* step) {
 
 void add(Row& row, const Step* step, const StepTime& time) {
     row.ns += time.ns;
-    row.n_run += time.n_run;
+    if (!step->ends_node) row.n_run += time.n_run;
     if (is_preparation(*step) || !step->matmul) return;
     for (int32_t i = 0; i <= step->n_more; ++i) {
         const Matrix m = matrix_of(*step[i].weight[0].info, step[i].weight[0].layout);

@@ -123,6 +123,7 @@ struct Step {
     PanelRoom panels;
     RunRows run_rows;                // of a preparation
     int32_t n_more = 0;              // steps after this one that need nothing of it and run together with it
+    bool ends_node = false;          // the second step of a node that has two
 };
 
 // Bytes from one page of the pool to the next, and of one layer in it: K then V, each head by head.
