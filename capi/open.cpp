@@ -63,10 +63,9 @@ namespace {
 template <class T>
 std::string list_text(const std::vector<T>& values) {
     constexpr std::size_t kMost = 16;
-    std::string text = "[";
-    for (std::size_t i = 0; i < std::min(values.size(), kMost); ++i)
-        text += format_text("{}{}", i == 0 ? "" : ", ", static_cast<const T&>(values[i]));
-    return text + (values.size() > kMost ? format_text(", ... {} entries]", values.size()) : "]");
+    const auto end = values.begin() + static_cast<std::ptrdiff_t>(std::min(values.size(), kMost));
+    return format_text("[{}{}]", join_text(values.begin(), end),
+                       values.size() > kMost ? format_text(", ... {} entries", values.size()) : std::string());
 }
 
 struct MetaText {

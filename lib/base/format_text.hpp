@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <string>
-#include <string_view>
 
 namespace hearth {
 
@@ -25,11 +24,15 @@ std::size_t format_text_to(char* out, std::size_t room, fmt::format_string<Args.
 }
 
 // "a, b, c"
-template <class Texts>
-std::string join_text(const Texts& texts) {
+template <class At>
+std::string join_text(At begin, At end) {
     std::string all;
-    for (const std::string_view text : texts) all.append(all.empty() ? "" : ", ").append(text);
+    for (At at = begin; at != end; ++at) all += format_text("{}{}", at == begin ? "" : ", ", *at);
     return all;
+}
+template <class Values>
+std::string join_text(const Values& values) {
+    return join_text(values.begin(), values.end());
 }
 
 }  // namespace hearth

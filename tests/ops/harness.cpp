@@ -331,6 +331,12 @@ Outcome Candidate::run(const OpCase& test, const RunStyle& style) const {
     return test::run(*backend, test, style);
 }
 
+std::vector<float> Candidate::output(const OpCase& test, const RunStyle& style) const {
+    const Outcome out = run(test, style);
+    REQUIRE(out.error == "");
+    return out.value.at(test.outputs[0]);
+}
+
 std::vector<Candidate> cpu_levels() {
     std::vector<Candidate> found;
     for (const char* level : {"v2", "v3", "v4", "v4-amx", "neon-dot", "neon-i8mm", "generic", "generic-tiles"}) {
@@ -351,6 +357,14 @@ std::vector<Candidate> cpu_levels() {
     }
     REQUIRE(!found.empty());
     found.push_back({"sim", hearth_backend_sim(), found.front().level});
+    return found;
+}
+
+std::vector<Candidate> tile_levels() {
+    std::vector<Candidate> found;
+    for (const Candidate& candidate : cpu_levels())
+        if (candidate.has_tiles() && candidate.name != "sim") found.push_back(candidate);
+    REQUIRE(!found.empty());
     return found;
 }
 

@@ -96,8 +96,10 @@ struct Candidate {
     std::string level;
     bool has_tiles() const { return level == "v4-amx" || level == "generic-tiles"; }
     Outcome run(const OpCase& test, const RunStyle& style = {}) const;
+    std::vector<float> output(const OpCase& test, const RunStyle& style = {}) const;  // the first one, of a run that must succeed
 };
 std::vector<Candidate> cpu_levels();  // those that this machine can run, and the sim backend at the first of them
+std::vector<Candidate> tile_levels();  // those of them that have tiles, without sim
 std::vector<Candidate> all_backends();
 
 // Fails the running test unless |got[i] - want[i]| <= bound(i) for all i; says where and by how much.

@@ -10,33 +10,19 @@ namespace {
 
 constexpr int32_t kTiled[] = {HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16, HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0};
 
-std::vector<Candidate> tile_levels() {
-    std::vector<Candidate> found;
-    for (const Candidate& candidate : cpu_levels())
-        if (candidate.has_tiles() && candidate.name != "sim") found.push_back(candidate);
-    REQUIRE(!found.empty());
-    return found;
-}
-
-std::vector<float> result(const Candidate& candidate, const OpCase& c, const RunStyle& style = {}) {
-    const Outcome out = candidate.run(c, style);
-    REQUIRE(out.error == "");
-    return out.value.at(c.outputs[0]);
-}
-
 // With numbers that bf16 holds only the weights are rounded: each of them by 2^-8 of itself, which moves their mean of values by as much
 // of what a value can be away from it, |value| <= 2. The rest is float32.
 void check_exact(const std::string& what, const OpCase& c) {
     INFO(what << " seed " << seed());
-    const std::vector<float> want = result(Candidate{"ref", hearth_backend_ref(), ""}, c);
+    const std::vector<float> want = Candidate{"ref", hearth_backend_ref(), ""}.output(c);
     std::vector<double> bound;
     for (const float x : want) bound.push_back(0x1p-8 * (2 + std::abs(static_cast<double>(x))) + 4 * kAttentionBound);
     OpCase by_vectors = c;
     by_vectors.deterministic = true;
     for (const Candidate& candidate : tile_levels()) {
-        const std::vector<float> got = result(candidate, c, {.n_thread = 2});
+        const std::vector<float> got = candidate.output(c, {.n_thread = 2});
         check_close(candidate.name + " " + what, got, want, bound);
-        CHECK(got != result(candidate, by_vectors));
+        CHECK(got != candidate.output(by_vectors));
     }
 }
 
@@ -130,11 +116,11 @@ TEST_CASE("float32 caches, few queries and deterministic graphs do not go by til
             INFO(tiles.name << " and " << plain.name << " seed " << seed());
             for (const AttentionSpec& s : {few, keys, values}) {
                 const OpCase c = attention_case(s, random);
-                CHECK(result(tiles, c) == result(plain, c));
+                CHECK(tiles.output(c) == plain.output(c));
             }
             OpCase c = attention_case(many, random);
-            CHECK(result(tiles, c) != result(plain, c));
+            CHECK(tiles.output(c) != plain.output(c));
             c.deterministic = true;
-            CHECK(result(tiles, c) == result(plain, c));
+            CHECK(tiles.output(c) == plain.output(c));
         }
 }

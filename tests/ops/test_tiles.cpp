@@ -7,14 +7,6 @@ using namespace hearth::test;
 
 namespace {
 
-std::vector<Candidate> tile_levels() {
-    std::vector<Candidate> found;
-    for (const Candidate& candidate : cpu_levels())
-        if (candidate.has_tiles() && candidate.name != "sim") found.push_back(candidate);
-    REQUIRE(!found.empty());
-    return found;
-}
-
 // Some of every edge: of panels and their pairs, of tiles of tokens and their pairs, of pieces and slabs of inputs.
 std::vector<Shape> ragged(const FormatInfo& info) {
     if (info.block_elements == 256) return {{1, 256, 16}, {47, 512, 17}, {130, 256, 33}, {33, 1280, 49}, {160, 512, 64}, {16, 256, 531}};

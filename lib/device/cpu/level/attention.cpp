@@ -20,16 +20,7 @@ void shape_scores(const AttentionTask& task, int32_t query, int32_t first, float
     for (int v = 0; v < kKeyVectors; ++v) {
         Floats x = loadf(s + v * kLanes) * task.scale;
         if (task.softcap != 0) x = task.softcap * tanh(x / task.softcap);
-        store(s + v * kLanes, x * kLog2e);
-    }
-    const int32_t begin = task.begin[query], end = task.end[query];
-    for (int i = 0; i < kKeys; ++i) {
-        const int32_t place = first + i;
-        if (task.slope) {
-            const int32_t distance = place - task.place[query];
-            s[i] -= task.slope[query] * kLog2e * static_cast<float>(distance < 0 ? -distance : distance);
-        }
-        if (place < begin || place >= end) s[i] = kNever;
+        store(s + v * kLanes, seen_scores(task, query, first + v * kLanes, x * kLog2e));
     }
 }
 

@@ -200,16 +200,11 @@ void add_pages(Tiles& amx, const AttentionTask& task, const TileAttention& t, in
 
 // Scores of one query times `unit`, with softcap, alibi and mask: [16 keys] at every kTileFloats, of keys first...
 HEARTH_INLINE inline void shape(const AttentionTask& task, int32_t query, int32_t first, int n, float unit, float* scores) {
-    Ints lane;
-    for (int i = 0; i < kLanes; ++i) lane[i] = i;
     for (int v = 0; v < n * kPerRow; ++v) {
         float* at = scores + v / kPerRow * kTileFloats + v % kPerRow * kLanes;
-        const Ints place = lane + (first + v * kLanes);
         Floats x = loadf(at) * unit;
         if (task.softcap != 0) x = task.softcap * tanh(x / task.softcap) * kLog2e;
-        if (task.slope) x -= task.slope[query] * kLog2e * abs(to_floats(place - task.place[query]));
-        const Ints seen = (place >= task.begin[query]) & (place < task.end[query]);
-        store(at, seen ? x : splat(kNever));
+        store(at, seen_scores(task, query, first + v * kLanes, x));
     }
 }
 
