@@ -1,13 +1,6 @@
 // Speed of the matmul kernels alone: GB/s of weights for one token, and 10^9 multiply-adds per second for 1 to 128.
 //   bench_kernels [-t THREADS] [FORMAT...]
 //   bench_kernels -c [FORMAT...]     multiply-adds per cycle of one thread, from the caches: what other work on the machine changes least
-#include <time.h>
-#ifdef __linux__
-#include <linux/perf_event.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -18,6 +11,7 @@
 #include <vector>
 
 #include "base/memory.hpp"
+#include "bench/clock.hpp"
 #include "device/cpu/cpu_level.hpp"
 #include "device/cpu/layout.hpp"
 #include "support/support.hpp"
@@ -26,29 +20,6 @@ using namespace hearth;
 using namespace hearth::cpu;
 
 namespace {
-
-double seconds() {
-    timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-// Cycles of this thread outside the kernel, from the processor's counter; 0 where nobody may read it.
-uint64_t cycles() {
-    uint64_t n = 0;
-#ifdef __linux__
-    static const int counter = [] {
-        perf_event_attr wanted{};
-        wanted.type = PERF_TYPE_HARDWARE;
-        wanted.size = sizeof wanted;
-        wanted.config = PERF_COUNT_HW_CPU_CYCLES;
-        wanted.exclude_kernel = wanted.exclude_hv = 1;
-        return static_cast<int>(syscall(SYS_perf_event_open, &wanted, 0, -1, -1, 0));
-    }();
-    if (counter >= 0 && ::read(counter, &n, sizeof n) != sizeof n) n = 0;
-#endif
-    return n;
-}
 
 struct Bench {
     const Kernels& kernels;
@@ -127,17 +98,11 @@ struct Bench {
         return best;
     }
 
-    // Of one run, at best but for a few.
-    double good_cycles(int64_t n_token) {
-        std::vector<double> all;
-        for (int i = 0; i < 60; ++i) {
+    double cycles_of(int64_t n_token) {
+        return good_cycles([&] {
             std::atomic<int64_t> next{0};
-            const uint64_t begin = cycles();
             run(n_token, next);
-            all.push_back(static_cast<double>(cycles() - begin));
-        }
-        std::sort(all.begin(), all.end());
-        return all[5];
+        });
     }
 };
 
@@ -154,7 +119,7 @@ int count_cycles(const Kernels& kernels, int argc, char** argv) {
         if (!is_wanted(info, argc, argv, 2)) continue;
         std::printf("\n%-8s", std::string(info.name).c_str());
         Bench bench(kernels, info, kRows, kWidth, 128);
-        for (const int64_t n : kTokens) std::printf(" %6.1f", static_cast<double>(kRows * kWidth * n) / bench.good_cycles(n));
+        for (const int64_t n : kTokens) std::printf(" %6.1f", static_cast<double>(kRows * kWidth * n) / bench.cycles_of(n));
     }
     std::printf("\n");
     return 0;
