@@ -154,6 +154,14 @@ inline OpCase part_of(const OpCase& whole, const Outcome& done, const AttentionS
 // A weighted mean of up to 84 values of about 4: rounding of scores (times their size) and of the sums.
 constexpr double kAttentionBound = 200 * 0x1p-24;
 
+// Values in codes meet weights of 16 bits: each of 84 at most is off by 0.29/32767 of the largest one at random, times a value of about 1;
+// six times their sum. (More keys add less each: the largest of 64 neighbours counts.)
+constexpr double kWordBound = 6 * 9.2 * 0.29 / 32767;
+inline double with_words(double bound, const OpCase& c) {
+    const int32_t type = c.caches[0].v_type;
+    return type == HEARTH_FORMAT_Q8_0 || type == HEARTH_FORMAT_Q4_0 ? bound + kWordBound : bound;
+}
+
 // By tiles queries, keys, values and weights become bf16 first, each off by up to 2^-8 of itself and by 0.4 of that at random: so a
 // score by 0.0022 times its size of about 1; six times that in a score moves a mean of values of up to 4.5 by twice its product.
 constexpr double kTileBound = (2 * 6 * 0.0022 + 2 * 0x1p-8) * 4.5;
@@ -175,7 +183,7 @@ inline void compare(const std::string& what, const OpCase& c, double bound, bool
     for (const Candidate& candidate : cpu_levels()) {
         const Outcome got = candidate.run(c, {.n_thread = 3});
         REQUIRE(got.error == "");
-        const double limit = may_use_tiles(candidate, c) ? std::max(bound, kTileBound) : bound;
+        const double limit = may_use_tiles(candidate, c) ? std::max(bound, kTileBound) : with_words(bound, c);
         for (const auto& [value, data] : want.value) check_close(candidate.name + " " + what, numbers(got.value.at(value)), numbers(data), limit, limit);
         if (!pages) continue;
         for (const auto& [id, page] : want.pages[0]) {

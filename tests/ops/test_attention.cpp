@@ -48,9 +48,8 @@ std::size_t n_not_number(const std::vector<float>& values) {
 
 std::vector<float> of_reference(const OpCase& c) { return Candidate{"ref", hearth_backend_ref(), ""}.output(c); }
 
-// How many tokens come together decides how many queries share what they load (6, 4, 2 or 1) and whether pages are unpacked (more
-// than 8 queries); each token's row must be the one that it has alone. (Tiles are for many queries only, and `deterministic` turns
-// them off.)
+// How many tokens come together decides how many queries share what they load (1 to 6), which pages come together and whether those are
+// unpacked; each token's row must be the one that it has alone. (Tiles are for many queries only, and `deterministic` turns them off.)
 void check_alone(const std::string& what, AttentionSpec s, const std::vector<int32_t>& counts, Random& random, int32_t past = 45) {
     s.past = {past};
     s.fresh = {14};
@@ -90,6 +89,22 @@ TEST_CASE("keys whose score is minus infinity have no weight; infinity and NaN m
                 const std::size_t n_spoilt = sign == 0 || (sign > 0 && s.softcap == 0) ? 31u : 0u;
                 CHECK(n_not_number(want) == n_spoilt * static_cast<std::size_t>(s.n_head * s.v_width));
                 compare("infinite keys, type " + std::to_string(type) + " sign " + std::to_string(sign), c, kAttentionBound, false);
+            }
+}
+
+TEST_CASE("values in codes that are no numbers make NaN of what sees them, and of nothing else", "[ops]") {
+    Random random(seed());
+    for (const int32_t type : {HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0})
+        for (const int32_t n_token : {1, 2, 3, 33})
+            for (const int32_t place : {5, 40}) {
+                OpCase c = attention_case({.v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 64, .past = {70}, .fresh = {n_token}}, random);
+                c.deterministic = true;
+                for (int32_t t = 1; t < n_token; t += 2) c.attend[static_cast<std::size_t>(t)].end = place;  // every second token does not see it
+                std::vector<uint8_t>& rows = c.pages[0][2 * c.tables[0].page[static_cast<std::size_t>(place / 32)] + 1].v;
+                const auto block = static_cast<std::ptrdiff_t>(row_bytes(*find_format(type), 32));
+                std::fill_n(rows.begin() + (place % 32 * 2 + 1) * block, 2, 0x7e);  // the scale of its row's second block
+                CHECK(n_not_number(of_reference(c)) == static_cast<std::size_t>((n_token + 1) / 2 * 2 * 32));
+                compare("type " + std::to_string(type) + " tokens " + std::to_string(n_token), c, 4 * kAttentionBound, false);
             }
 }
 
@@ -170,6 +185,11 @@ TEST_CASE("a query's bits do not depend on how many are computed with it", "[ops
     Random random(seed());
     const std::vector<int32_t> all = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, some = {3, 7, 12};
     for (const int32_t type : kTypes) check_alone("one head", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 64, .v_width = 32}, all, random);
+    for (const int32_t past : {20, 57})  // a page begins among them, and a pair of pages
+        for (const int32_t type : kTypes) {
+            check_alone("pages", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random, past);
+            check_alone("pages", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32, .softcap = 3}, some, random, past);
+        }
     for (const int32_t type : kPlain) {
         check_alone("latent", {.kind = HEARTH_CACHE_LATENT, .k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 40, .v_width = 24}, all, random);
         check_alone("odd widths", {.k_type = type, .v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 5, .v_width = 19}, some, random);

@@ -102,27 +102,53 @@ struct AttentionTask {
     const uint8_t* pool;       // this layer of page 0
     int64_t page_bytes;        // from one page to the next
     int64_t k_offset, v_offset;  // of this head within the layer
+    int64_t k_bytes, v_bytes;    // of a page of it
     int32_t latent;            // v is the first v_width elements of k
     float* scratch;            // [n_query, 2]: the largest score and the sum of weights
     float* before;             // [n_query, 2], then [n_query, v_width]: of stretches before; nullptr = no query has two
     int32_t partial;           // scratch and out are left as sums over the keys, to be merged
-    float* unpacked;           // room for K [k_width, 32] and V [32, v_width] of a page; nullptr = few queries read it as it lies
+    float* unpacked;           // room for K [k_width, 32] of kPagesAtOnce and V [32, v_width] of them
 };
 
-// n (1, 2, 4 or kGroup) neighbouring queries of a task, which share what they load of a page.
+constexpr int64_t kFewQueries = 8;  // above it pages are turned into floats once for all
+
+// Neighbouring pages of a head, whose keys go through the softmax together: the first of them begins at a place of a multiple of
+// kKeysAtOnce, but for one that comes alone.
+constexpr int64_t kPagesAtOnce = 2, kKeysAtOnce = kPagesAtOnce * kPageTokens;
+struct HeadPages {
+    const uint8_t *k[kPagesAtOnce], *v[kPagesAtOnce];
+    int32_t n;
+    int32_t first;  // place of its first key
+};
+
+// K or V of pages, to be fetched from memory while others are computed with.
+struct PagesToFetch {
+    const uint8_t* const* at;
+    int64_t n, bytes;  // of each
+};
+
+// n neighbouring queries of a task, which share what they load of pages.
 struct QueryGroup {
     const AttentionTask* task;
+    const HeadPages* pages;
+    PagesToFetch in_scores, in_values;  // what to fetch meanwhile
     int32_t first, n;
-    const uint8_t *ahead_k, *ahead_v;  // the head's next page, to be asked for meanwhile; or nullptr
+    int32_t low, high;  // keys of the pages that any of the queries sees
+};
+
+// What the softmax gives for a group of queries.
+struct KeyWeights {
+    const float (*p)[kKeysAtOnce];  // [n] of the pages' keys, 0 for those that a query does not see
+    const float* factor;            // [n] for what is summed so far
 };
 
 // K of a page and head as one type. Plain types: [k_width, 32]. Block types: per block of 32 elements the 32 keys' scales (2
 // bytes each), then their codes in units of 4 bytes, [bytes / 4, 32, 4].
 struct KeyKernel {
-    void (*scores)(const QueryGroup& queries, const uint8_t* k, float (*out)[kPageTokens]);  // out[i][key] = q[i] . K[key]
+    void (*scores)(const QueryGroup& queries, float (*out)[kKeysAtOnce]);  // out[i][key] = q[i] . K[key]
     // out[i] = factor[i] * out[i] + sum of p[i][key] * K[key] (its first v_width elements) over keys [low, high), whatever is in
     // the others' slots; nullptr = not for latent caches.
-    void (*add_latent)(const QueryGroup& queries, const uint8_t* k, const float (*p)[kPageTokens], const float* factor, int low, int high);
+    void (*add_latent)(const QueryGroup& queries, const KeyWeights& weights);
     void (*store)(uint8_t* k, const float* row, int64_t width, int64_t slot);
     void (*unpack)(const uint8_t* k, int64_t width, float* to);  // as float32 keys; nullptr = not worth it
     int32_t codes;  // scores() reads q8
@@ -131,9 +157,12 @@ struct KeyKernel {
 // V of a page and head as one type: [32, v_width], rows as in a file.
 struct ValueKernel {
     // out[i] = factor[i] * out[i] + sum of p[i][key] * V[key] over keys [low, high)
-    void (*add)(const QueryGroup& queries, const uint8_t* v, const float (*p)[kPageTokens], const float* factor, int low, int high);
+    void (*add)(const QueryGroup& queries, const KeyWeights& weights);
     void (*store)(uint8_t* v, const float* row, int64_t width, int64_t slot);
-    void (*unpack)(const uint8_t* v, int64_t width, float* to);  // as float32 values; nullptr = they are
+    // Makes of `queries.pages`, of whose keys [low, high) are seen, what kernel `unpacked` reads, at v[0]...; nullptr = not worth it.
+    void (*unpack)(const QueryGroup& queries, float* to, const uint8_t** v);
+    const ValueKernel* unpacked;
+    int32_t unpack_from;  // queries
 };
 
 struct CachedKernels {

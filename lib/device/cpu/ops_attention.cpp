@@ -13,7 +13,6 @@ namespace {
 
 constexpr int64_t kTokensPerPart = 12;  // consecutive queries share the keys of a page
 constexpr int64_t kHeadsPerPart = 8;   // and so do query heads of one key/value head
-constexpr int32_t kFewQueries = 8;     // above it a page is turned into floats once for all
 constexpr int64_t kMostStretches = 8;  // of a query's keys
 
 // Parts by tiles: from a whole tile of queries on, which cost it as much as one would. More of them share a page as tiles, which
@@ -144,14 +143,14 @@ struct QueryArrays {
     float** out;
     int32_t *begin, *end, *place, *stretch;
     float *slope, *sink, *state;
-    float* unpacked;    // K [k_width, 32], then V [32, v_width]
+    float* unpacked;    // K [2][k_width, 32], then V [2][32, v_width]
     float *rows, *sums;  // [n_query, k_width], [n_query, v_width]: rows of a step lie at strides that share cache sets
     float* before;       // [n_query, 2 + v_width]
     Q8Block* codes;      // [n_query, k_width / 32]
 };
 int64_t query_bytes(int64_t n_query) { return (n_query * (2 * 8 + 4 * 4 + 2 * 4 + 2 * 4) + 63) / 64 * 64; }
 int64_t float_bytes(const hearth_cache& c, int64_t n_query) {
-    return ((kPageTokens + n_query) * (c.k_width + c.v_width) + n_query * (2 + c.v_width)) * static_cast<int64_t>(sizeof(float));
+    return ((kKeysAtOnce + n_query) * (c.k_width + c.v_width) + n_query * (2 + c.v_width)) * static_cast<int64_t>(sizeof(float));
 }
 // Queries of a part that go by vectors, of n_query at most.
 int64_t n_by_vectors(const Step& step, int64_t n_query) { return step.attention_tiles.run ? std::min(n_query, kTileQueries) : n_query; }
@@ -171,7 +170,7 @@ QueryArrays arrays_at(const Step& step, int32_t thread, int64_t n_query) {
     a.sink = a.slope + n_query;
     a.state = a.sink + n_query;
     a.unpacked = reinterpret_cast<float*>(at + query_bytes(n_query));
-    a.rows = a.unpacked + kPageTokens * (cache.k_width + cache.v_width);
+    a.rows = a.unpacked + kKeysAtOnce * (cache.k_width + cache.v_width);
     a.sums = a.rows + n_vector * cache.k_width;
     a.before = a.sums + n_vector * cache.v_width;
     a.codes = reinterpret_cast<Q8Block*>(at + query_bytes(n_query) + float_bytes(cache, n_vector));
@@ -211,7 +210,7 @@ AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
     const hearth_attention_params& p = step.node->p.attention;
     AttentionTask task{};
     task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.stretch = a.stretch;
-    task.scratch = a.state;
+    task.scratch = a.state, task.unpacked = a.unpacked;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
     task.sink = step.weight[0].data ? a.sink : nullptr;
     task.k_width = cache.k_width, task.v_width = cache.v_width;
@@ -219,6 +218,7 @@ AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
     task.pool = step.cache.pool, task.page_bytes = step.cache.page_bytes;
     task.k_offset = kv * k_head_bytes(cache);
     task.v_offset = cache.n_head_kv * k_head_bytes(cache) + kv * v_head_bytes(cache);
+    task.k_bytes = k_head_bytes(cache), task.v_bytes = v_head_bytes(cache);
     task.latent = cache.kind == HEARTH_CACHE_LATENT;
     return task;
 }
@@ -347,7 +347,6 @@ void attention_part(const Step& step, const Run& run, int64_t part, int32_t thre
     for (int64_t t = rows.begin, end; t < rows.end; t = end) {
         for (end = t; end < rows.end && args.seq[end] == args.seq[t];) ++end;
         task.n_query = static_cast<int32_t>((end - t) * (heads.end - heads.first));
-        task.unpacked = task.n_query > kFewQueries ? a.unpacked : nullptr;
         task.page = view.page + args.seq[t] * view.page_stride;
         const bool tiles = step.attention_tiles.run && task.n_query >= kTileQueries;
         (tiles ? attend_by_tiles : attend_by_vectors)(step, run, task, a, {t, end}, heads);

@@ -15,83 +15,83 @@ namespace {
 
 using namespace hearth::cpu;
 
-// Scale, softcap, alibi and mask where a page needs more than a factor; its keys are places first..first+31.
-void shape_scores(const AttentionTask& task, int32_t query, int32_t first, float* s) {
-    for (int v = 0; v < kKeyVectors; ++v) {
-        Floats x = loadf(s + v * kLanes) * task.scale;
+// Softcap, alibi and mask. Returns what scores are still to be multiplied with. Whether a query sees all keys depends on the pages that come
+// together, so a mask alone may not change how the others' scores are rounded.
+float shape_scores(const AttentionTask& task, int32_t query, const HeadPages& pages, float* s) {
+    const bool plain = task.softcap == 0 && !task.slope && task.scale > 0;
+    const bool whole = pages.first >= task.begin[query] && pages.first + pages.n * kKeys <= task.end[query];
+    const float unit = plain ? task.scale * kLog2e : 1;
+    if (plain && whole) return unit;
+    for (int v = 0; v < pages.n * kKeyVectors; ++v) {
+        Floats x = loadf(s + v * kLanes);
+        if (!plain) x *= task.scale;
         if (task.softcap != 0) x = task.softcap * tanh(x / task.softcap);
-        store(s + v * kLanes, seen_scores(task, query, first + v * kLanes, x * kLog2e));
+        if (!plain) x *= kLog2e;
+        store(s + v * kLanes, seen_scores(task, query, pages.first + v * kLanes, x, plain ? -__builtin_inff() : kNever));
     }
+    return unit;
 }
 
-// Folds 32 scores times `unit` into the running (maximum, sum) and turns them into weights; returns the factor for what is
-// summed so far.
-HEARTH_INLINE inline float online_softmax(float* s, float unit, float& highest, float& total) {
-    Floats x[kKeyVectors], tops = splat(highest), part{};
-    for (int v = 0; v < kKeyVectors; ++v) {
-        x[v] = loadf(s + v * kLanes) * unit;
-        tops = max(x[v], tops);
+// Folds `count` registers of scores of each of n queries, times `unit`, into their running (maximum, sum) and turns them into weights;
+// `factor` is then that for what is summed so far. What is one number per query is a lane per query.
+template <int n>
+HEARTH_INLINE inline void online_softmax(float (*s)[kMostKeys], int count, const float* unit, float* state, float* factor) {
+    Floats rows[n], highest{}, total{};
+    for (int i = 0; i < n; ++i) {
+        Floats most = splat(kNever);
+        for (int v = 0; v < count; ++v) most = max(loadf(s[i] + v * kLanes) * unit[i], most);
+        rows[i] = most;
+        highest[i] = state[2 * i], total[i] = state[2 * i + 1];
     }
-    const float top = max_of(tops), factor = top == highest ? 1.0f : exp2_of_negative(splat(highest - top))[0];
-    const float base = top > kNever ? top : 0;  // no key seen yet: every weight is 0
-    for (int v = 0; v < kKeyVectors; ++v) {
-        const Floats weight = exp2_of_negative(x[v] - base);
-        part += weight;
-        store(s + v * kLanes, weight);
+    const Floats top = max(across<n>(rows, max), highest);
+    const Floats factors = top == highest ? splat(1) : exp2_of_negative(highest - top);
+    const Floats base = top > kNever ? top : splat(0);  // no key seen yet: every weight is 0
+    for (int i = 0; i < n; ++i) {
+        Floats all{};
+        for (int v = 0; v < count; ++v) {
+            const Floats weight = exp2_of_negative(fma(loadf(s[i] + v * kLanes), splat(unit[i]), splat(-base[i])));
+            all += weight;
+            store(s[i] + v * kLanes, weight);
+        }
+        rows[i] = all;
     }
-    highest = top;
-    total = total * factor + sum(part);
-    return factor;
+    total = total * factors + across<n>(rows, [](Floats a, Floats b) HEARTH_INLINE { return a + b; });
+    for (int i = 0; i < n; ++i) state[2 * i] = top[i], state[2 * i + 1] = total[i], factor[i] = factors[i];
 }
 
-// One page of a head and the kernels for how it lies there.
-struct Page {
-    const uint8_t *k, *v;
-    const KeyKernel* key;
-    const ValueKernel* value;
-    int32_t first;  // place of its first key
-};
-
-void attend_page(const QueryGroup& queries, const Page& page) {
+// Sets which keys any of the queries sees; false = none.
+bool find_seen(QueryGroup& queries) {
     const AttentionTask& task = *queries.task;
-    int low = kKeys, high = 0;  // keys that any of the queries sees
+    const int first = queries.pages->first, n_key = queries.pages->n * kKeys;
+    int low = n_key, high = 0;
     for (int i = queries.first; i < queries.first + queries.n; ++i) {
-        low = task.begin[i] - page.first < low ? task.begin[i] - page.first : low;
-        high = task.end[i] - page.first > high ? task.end[i] - page.first : high;
+        low = task.begin[i] - first < low ? task.begin[i] - first : low;
+        high = task.end[i] - first > high ? task.end[i] - first : high;
     }
-    low = low < 0 ? 0 : low;
-    high = high > kKeys ? kKeys : high;
-    if (low >= high) return;
-    alignas(64) float s[kGroup][kKeys];
-    float factor[kGroup];
-    page.key->scores(queries, page.k, s);
-    for (int i = 0; i < queries.n; ++i) {
-        const int32_t query = queries.first + i;
-        float* state = task.scratch + 2 * query;
-        const bool whole = page.first >= task.begin[query] && page.first + kKeys <= task.end[query];
-        const bool plain = whole && task.softcap == 0 && !task.slope;
-        if (!plain) shape_scores(task, query, page.first, s[i]);
-        factor[i] = online_softmax(s[i], plain ? task.scale * kLog2e : 1.0f, state[0], state[1]);
-    }
-    if (task.latent)
-        page.key->add_latent(queries, page.k, s, factor, low, high);
-    else
-        page.value->add(queries, page.v, s, factor, low, high);
+    queries.low = low < 0 ? 0 : low;
+    queries.high = high > n_key ? n_key : high;
+    return queries.low < queries.high;
 }
 
-// Many queries read a page as floats, which it becomes once.
-Page unpacked(const AttentionTask& task, Page page) {
-    if (page.key->unpack) {
-        page.key->unpack(page.k, task.k_width, task.unpacked);
-        page.k = reinterpret_cast<const uint8_t*>(task.unpacked);
-        page.key = &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).key[HEARTH_FORMAT_F32];
-    }
-    if (task.latent || !page.value->unpack) return page;
-    float* to = task.unpacked + kKeys * task.k_width;
-    page.value->unpack(page.v, task.v_width, to);
-    page.v = reinterpret_cast<const uint8_t*>(to);
-    page.value = &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).value[HEARTH_FORMAT_F32];
-    return page;
+// A group of queries and the kernels for how its pages lie.
+void attend_pages(QueryGroup& queries, const KeyKernel& key, const ValueKernel& value) {
+    const AttentionTask& task = *queries.task;
+    const HeadPages& pages = *queries.pages;
+    if (!find_seen(queries)) return;
+    alignas(64) float s[kGroup][kMostKeys];
+    float factor[kGroup], unit[kGroup];
+    key.scores(queries, s);
+    for (int i = 0; i < queries.n; ++i) unit[i] = shape_scores(task, queries.first + i, pages, s[i]);
+    constexpr int kAtOnce = kLanes < kGroup ? kLanes : kGroup;
+    for (int i = 0; i < queries.n; i += kAtOnce)
+        by_count<kAtOnce>(queries.n - i, [&](auto n) HEARTH_INLINE {
+            online_softmax<n.value>(s + i, pages.n * kKeyVectors, unit + i, task.scratch + 2 * (queries.first + i), factor + i);
+        });
+    const KeyWeights weights{s, factor};
+    if (task.latent)
+        key.add_latent(queries, weights);
+    else
+        value.add(queries, weights);
 }
 
 // Adds what a stretch of keys gave a query to what those before it did.
@@ -140,6 +140,49 @@ void finish(const AttentionTask& task, int32_t query) {
     for (int32_t d = 0; d < task.v_width; ++d) task.out[query][d] *= share;
 }
 
+// Those of the pages from a place on that there are and somebody sees.
+HeadPages pages_at(const AttentionTask& task, int32_t place, int32_t low, int32_t high) {
+    HeadPages pages{};
+    for (int32_t end = place + kMostKeys; place < end && place < high; place += kKeys) {
+        if (place + kKeys <= low || task.page[place / kKeys] < 0) continue;
+        const uint8_t* at = task.pool + task.page[place / kKeys] * task.page_bytes;
+        if (pages.n == 0) pages.first = place;
+        pages.k[pages.n] = at + task.k_offset;
+        pages.v[pages.n++] = at + task.v_offset;
+    }
+    return pages;
+}
+
+// Many queries read keys as floats, which they become once.
+void unpack_keys(const AttentionTask& task, HeadPages& pages, const KeyKernel*& key) {
+    for (int i = 0; i < pages.n; ++i) {
+        float* to = task.unpacked + i * kKeys * task.k_width;
+        key->unpack(pages.k[i], task.k_width, to);
+        pages.k[i] = reinterpret_cast<const uint8_t*>(to);
+    }
+    key = &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).key[HEARTH_FORMAT_F32];
+}
+
+void attend_all(const AttentionTask& task, HeadPages pages, const HeadPages& ahead, const KeyKernel& k, const ValueKernel& v) {
+    const KeyKernel* key = &k;
+    const ValueKernel* value = &v;
+    const PagesToFetch none{};
+    QueryGroup group{&task, &pages, none, none, 0, task.n_query, 0, 0};
+    if (!find_seen(group)) return;
+    const bool many = task.n_query > kFewQueries, unpacks = !task.latent && value->unpack && task.n_query >= value->unpack_from;
+    if (many && key->unpack) unpack_keys(task, pages, key);
+    if (unpacks) {
+        value->unpack(group, task.unpacked + kMostKeys * task.k_width, pages.v);
+        value = value->unpacked;
+    }
+    if (!many) group.in_scores = {ahead.k, ahead.n, task.k_bytes}, group.in_values = {ahead.v, ahead.n, task.v_bytes};
+    for (; group.first < task.n_query; group.first += group.n) {
+        group.n = next_group(task.n_query - group.first);
+        attend_pages(group, *key, *value);
+        group.in_scores = group.in_values = none;
+    }
+}
+
 void attention(const AttentionTask& task, const KeyKernel& key, const ValueKernel& value) {
     int32_t low = INT32_MAX, high = 0;
     for (int32_t i = 0; i < task.n_query; ++i) {
@@ -148,21 +191,12 @@ void attention(const AttentionTask& task, const KeyKernel& key, const ValueKerne
         low = task.begin[i] < low ? task.begin[i] : low;
         high = task.end[i] > high ? task.end[i] : high;
     }
-    const auto page_at = [&](int32_t place) { return task.pool + task.page[place / kKeys] * task.page_bytes; };
-    for (int32_t place = low / kKeys * kKeys; place < high; place += kKeys) {
+    HeadPages pages = pages_at(task, low / kMostKeys * kMostKeys, low, high);
+    for (int32_t place = low / kMostKeys * kMostKeys; place < high; place += kMostKeys) {
         if (task.before && place % kLeastStretch == 0) turn(task, place);
-        if (task.page[place / kKeys] < 0) continue;
-        const bool more = place + kKeys < high && task.page[place / kKeys + 1] >= 0;
-        const uint8_t *at = page_at(place), *ahead = more ? page_at(place + kKeys) : at;
-        Page page{at + task.k_offset, at + task.v_offset, &key, &value, place};
-        if (task.unpacked) page = unpacked(task, page);
-        QueryGroup group{&task, 0, kGroup, nullptr, nullptr};
-        if (!task.unpacked) group.ahead_k = ahead + task.k_offset, group.ahead_v = ahead + task.v_offset;
-        const auto attend = [&](int32_t n) {
-            for (group.n = n; group.first + n <= task.n_query; group.first += n) attend_page(group, page);
-        };
-        if (task.unpacked) attend(kGroup);
-        attend(4), attend(2), attend(1);
+        const HeadPages ahead = pages_at(task, place + kMostKeys, low, high);
+        if (pages.n > 0) attend_all(task, pages, ahead, key, value);
+        pages = ahead;
     }
     if (task.before) turn_back(task);
     for (int32_t i = 0; i < task.n_query && !task.partial; ++i) finish(task, i);

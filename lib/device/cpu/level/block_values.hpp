@@ -26,7 +26,8 @@ struct Values4 {
 HEARTH_INLINE inline void scales_of(const uint8_t* block, int64_t apart, float* scale) {
     constexpr int kCount = static_cast<int>(hearth::cpu::kPageTokens);
     uint16_t raw[kCount];
-    for (int key = 0; key < kCount; ++key) __builtin_memcpy(raw + key, block + key * apart, kScaleBytes);
+    for (int first = 0; first < kCount; first += 8, block += 8 * apart)
+        unrolled<8>([&](auto key) HEARTH_INLINE { __builtin_memcpy(raw + first + key.value, block + key.value * apart, kScaleBytes); });
     for (int v = 0; v < kCount; v += kLanes) store(scale + v, AsF16::get(raw + v));
 }
 

@@ -7,95 +7,112 @@
 #include "device/cpu/level/math.hpp"
 #include "device/cpu/level/query_group.hpp"
 
+extern "C" {
+extern const hearth::cpu::CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain);
+}
+
 namespace {
 
 using namespace hearth::cpu;
 
-constexpr int kTile = kKeyVectors < 2 ? kKeyVectors : 2;  // registers of keys or elements per query at a time
+constexpr int kMostTile = kLanes == 4 && kRegisters == 16 ? 4 : 8;  // of registers; such levels need more of them to convert
 
-// out[query][32] = q . K for n queries that share the loads of K; k: [width, 32].
-template <class E, int n>
-inline void scores_of(const QueryGroup& g, const typename E::Stored* k, float (*out)[kKeys]) {
+// out[query][key] = q . K for n queries that share the loads of K, registers [v, ...) of keys; a page: [width, 32].
+template <class E, int n, int tile>
+HEARTH_INLINE inline void scores_of(const QueryGroup& g, const Ahead& ahead, float (*out)[kMostKeys], int v = 0) {
+    using Stored = typename E::Stored;
     const float* const* q = g.task->q + g.first;
-    for (int v = 0; v < kKeyVectors; v += kTile) {
-        Floats acc[n][kTile] = {};
-        for (int64_t d = 0; d < g.task->k_width; ++d) {
-            if (v == 0) ask<kKeys * sizeof(*k)>(g.ahead_k, d);
-            Floats key[kTile];
-            for (int j = 0; j < kTile; ++j) key[j] = E::get(k + d * kKeys + (v + j) * kLanes);
-            for (int i = 0; i < n; ++i)
-                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(q[i][d]), key[j], acc[i][j]);
+    const int64_t width = g.task->k_width, run = ahead.pages.n > 0 ? kRun : width;
+    for (; v + tile <= g.pages->n * kKeyVectors; v += tile) {
+        const Stored* k[tile];
+        for (int j = 0; j < tile; ++j) k[j] = reinterpret_cast<const Stored*>(g.pages->k[(v + j) / kKeyVectors % kPagesAtOnce]) + (v + j) % kKeyVectors * kLanes;
+        Floats acc[n][tile] = {};
+        for (int64_t d = 0; d < width;) {
+            ahead.ask(v / tile * n_run(width) + d / kRun);
+            for (const int64_t end = d + run < width ? d + run : width; d < end; ++d)
+                add_products<n, tile>(acc, [&](int i) HEARTH_INLINE { return splat(q[i][d]); }, [&](int j) HEARTH_INLINE { return E::get(k[j] + d * kKeys); });
         }
         for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
+            for (int j = 0; j < tile; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
     }
+    if constexpr (tile > 1) scores_of<E, n, smaller_tile(tile)>(g, ahead, out, v);
 }
 
-// out[query] = factor * out + sum of p[query][i] * V[i] over keys low..high-1, for n queries that share the loads of V.
-template <class E, int n>
-inline void add_values(const QueryGroup& g, const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int low, int high) {
+// out[query] = factor * out + sum of p[query][i] * V[i] over keys low..high-1, for n queries that share the loads of V; elements [d, ...).
+template <class E, int n, int tile>
+HEARTH_INLINE inline void add_values(const QueryGroup& g, const Ahead& ahead, const KeyWeights& weights, int64_t d = 0) {
+    using Stored = typename E::Stored;
     const int64_t width = g.task->v_width;
     float* const* out = g.task->out + g.first;
-    int64_t d = 0;
-    for (; d + kTile * kLanes <= width; d += kTile * kLanes) {
-        Floats acc[n][kTile];
+    for (; d + tile * kLanes <= width; d += tile * kLanes) {
+        Floats acc[n][tile];
         for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) acc[i][j] = loadf(out[i] + d + j * kLanes) * factor[i];
-        for (int key = low; key < high; ++key) {
-            Floats value[kTile];
-            ask<kTile * kLanes * sizeof(*v)>(g.ahead_v, key + d / (kTile * kLanes) * kKeys);
-            for (int j = 0; j < kTile; ++j) value[j] = E::get(v + key * width + d + j * kLanes);
-            for (int i = 0; i < n; ++i)
-                for (int j = 0; j < kTile; ++j) acc[i][j] = fma(splat(p[i][key]), value[j], acc[i][j]);
-        }
+            for (int j = 0; j < tile; ++j) acc[i][j] = loadf(out[i] + d + j * kLanes) * weights.factor[i];
+        each_run(g, ahead.pages.n > 0 ? kRun : kKeys, [&](int page, int key, int end) HEARTH_INLINE {
+            ahead.ask(d / (tile * kLanes) * n_run(kMostKeys) + key / kRun);
+            const auto* v = reinterpret_cast<const Stored*>(g.pages->v[page]) + key % kKeys * width + d;
+            for (; key < end; ++key, v += width)
+                add_products<n, tile>(acc, [&](int i) HEARTH_INLINE { return splat(weights.p[i][key]); }, [&](int j) HEARTH_INLINE { return E::get(v + j * kLanes); });
+        });
         for (int i = 0; i < n; ++i)
-            for (int j = 0; j < kTile; ++j) store(out[i] + d + j * kLanes, acc[i][j]);
+            for (int j = 0; j < tile; ++j) store(out[i] + d + j * kLanes, acc[i][j]);
     }
+    if constexpr (tile > 1) return add_values<E, n, smaller_tile(tile)>(g, ahead, weights, d);
     for (; d < width; ++d)
         for (int i = 0; i < n; ++i) {
-            float total = out[i][d] * factor[i];
-            for (int key = low; key < high; ++key) total = fma(splat(p[i][key]), splat(get_one<E>(v + key * width + d)), splat(total))[0];
+            float total = out[i][d] * weights.factor[i];
+            for (int key = g.low; key < g.high; ++key) {
+                const auto* v = reinterpret_cast<const Stored*>(g.pages->v[key / kKeys]) + key % kKeys * width + d;
+                total = fma(splat(weights.p[i][key]), splat(get_one<E>(v)), splat(total))[0];
+            }
             out[i][d] = total;
         }
 }
 
-// The same where V is the transposed K: v: [width, 32]. Keys outside [low, high) count as 0: their slots may hold a NaN of
+// The same where V is the transposed K: pages of [width, 32]. Keys outside [low, high) count as 0: their slots may hold a NaN of
 // whoever had the page before, which no weight of 0 takes away.
 template <class E, int n, bool whole>
-inline void add_latent_values(const QueryGroup& g, const float (*p)[kKeys], const float* factor, const typename E::Stored* v, int low,
-                              int high) {
-    Ints seen[kKeyVectors];
-    for (int key = 0; key < kKeys; ++key) seen[key / kLanes][key % kLanes] = key >= low && key < high ? -1 : 0;
+inline void add_latent_values(const QueryGroup& g, const KeyWeights& weights) {
+    Ints seen[kMostKeys / kLanes];
+    for (int key = 0; key < kMostKeys; ++key) seen[key / kLanes][key % kLanes] = key >= g.low && key < g.high ? -1 : 0;
     float* const* out = g.task->out + g.first;
     for (int64_t d = 0; d < g.task->v_width; ++d) {
         Floats acc[n] = {};
-        for (int j = 0; j < kKeyVectors; ++j) {
-            Floats value = E::get(v + d * kKeys + j * kLanes);
+        for (int j = 0; j < g.pages->n * kKeyVectors; ++j) {
+            const auto* v = reinterpret_cast<const typename E::Stored*>(g.pages->k[j / kKeyVectors]) + j % kKeyVectors * kLanes;
+            Floats value = E::get(v + d * kKeys);
             if constexpr (!whole) value = bits_to_floats(floats_to_bits(value) & seen[j]);
-            for (int i = 0; i < n; ++i) acc[i] = fma(loadf(p[i] + j * kLanes), value, acc[i]);
+            for (int i = 0; i < n; ++i) acc[i] = fma(loadf(weights.p[i] + j * kLanes), value, acc[i]);
         }
-        for (int i = 0; i < n; ++i) out[i][d] = out[i][d] * factor[i] + sum(acc[i]);
+        for (int i = 0; i < n; ++i) out[i][d] = out[i][d] * weights.factor[i] + sum(acc[i]);
     }
 }
 
 template <class E>
-void scores(const QueryGroup& g, const uint8_t* k, float (*out)[kKeys]) {
-    by_count(g, [&](auto n) { scores_of<E, n.value>(g, reinterpret_cast<const typename E::Stored*>(k), out); });
+void scores(const QueryGroup& g, float (*out)[kMostKeys]) {
+    by_count(g.n, [&](auto n) {
+        constexpr int tile = tile_for<n.value>(kMostTile);
+        const Ahead ahead(g.in_scores, (g.pages->n * kKeyVectors + tile - 1) / tile * n_run(g.task->k_width));
+        scores_of<E, n.value, tile>(g, ahead, out);
+    });
 }
 
 template <class E>
-void add(const QueryGroup& g, const uint8_t* v, const float (*p)[kKeys], const float* factor, int low, int high) {
-    by_count(g, [&](auto n) { add_values<E, n.value>(g, p, factor, reinterpret_cast<const typename E::Stored*>(v), low, high); });
+void add(const QueryGroup& g, const KeyWeights& weights) {
+    by_count(g.n, [&](auto n) {
+        constexpr int tile = tile_for<n.value>(kMostTile), elements = tile * kLanes;
+        const Ahead ahead(g.in_values, (g.task->v_width + elements - 1) / elements * n_run(kMostKeys));
+        add_values<E, n.value, tile>(g, ahead, weights);
+    });
 }
 
 template <class E>
-void add_latent(const QueryGroup& g, const uint8_t* k, const float (*p)[kKeys], const float* factor, int low, int high) {
-    const auto* v = reinterpret_cast<const typename E::Stored*>(k);
-    by_count(g, [&](auto n) {
-        if (high - low == kKeys)
-            add_latent_values<E, n.value, true>(g, p, factor, v, low, high);
+void add_latent(const QueryGroup& g, const KeyWeights& weights) {
+    by_count(g.n, [&](auto n) {
+        if (g.high - g.low == g.pages->n * kKeys)
+            add_latent_values<E, n.value, true>(g, weights);
         else
-            add_latent_values<E, n.value, false>(g, p, factor, v, low, high);
+            add_latent_values<E, n.value, false>(g, weights);
     });
 }
 
@@ -119,10 +136,19 @@ void unpack(const uint8_t* from, int64_t width, float* to) {
 }
 
 template <class E>
+void unpack_v(const QueryGroup& g, float* to, const uint8_t** v) {
+    for (int page = 0; page < g.pages->n; ++page, to += kKeys * g.task->v_width) {
+        unpack<E>(g.pages->v[page], g.task->v_width, to);
+        v[page] = reinterpret_cast<const uint8_t*>(to);
+    }
+}
+
+template <class E>
 constexpr void serve(CachedKernels& table, int format) {
-    const auto to_floats = sizeof(typename E::Stored) < 4 ? unpack<E> : nullptr;
-    table.key[format] = {scores<E>, add_latent<E>, store_k<E>, to_floats, 0};
-    table.value[format] = {add<E>, store_v<E>, to_floats};
+    constexpr bool packed = sizeof(typename E::Stored) < 4;
+    table.key[format] = {scores<E>, add_latent<E>, store_k<E>, packed ? unpack<E> : nullptr, 0};
+    table.value[format] = {add<E>, store_v<E>, packed ? unpack_v<E> : nullptr,
+                           &HEARTH_LEVEL_NAME(hearth_cpu_cached_plain).value[HEARTH_FORMAT_F32], kFewQueries + 1};
 }
 
 constexpr CachedKernels kernels() {
@@ -136,6 +162,5 @@ constexpr CachedKernels kernels() {
 }  // namespace
 
 extern "C" {
-extern const CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain);
 constexpr CachedKernels HEARTH_LEVEL_NAME(hearth_cpu_cached_plain) = kernels();
 }

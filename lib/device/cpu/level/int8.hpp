@@ -39,6 +39,21 @@ HEARTH_INLINE inline Ints pair(Ints a, Ints b) {
 #endif
 }
 
+// kLanes bytes each of a and b as the low and the high halves of lanes.
+template <bool is_signed>
+HEARTH_INLINE inline Ints byte_pairs(const uint8_t* a, const uint8_t* b) {
+#if defined(__AVX512BW__)
+    const __m128i x = load<__m128i>(a), y = load<__m128i>(b);
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(x, y)), _mm_unpackhi_epi8(x, y), 1);
+    return reinterpret_cast<Ints>(is_signed ? _mm512_cvtepi8_epi16(both) : _mm512_cvtepu8_epi16(both));
+#elif defined(__AVX2__)
+    const __m128i both = _mm_unpacklo_epi8(_mm_cvtsi64_si128(load<int64_t>(a)), _mm_cvtsi64_si128(load<int64_t>(b)));
+    return reinterpret_cast<Ints>(is_signed ? _mm256_cvtepi8_epi16(both) : _mm256_cvtepu8_epi16(both));
+#else
+    return is_signed ? pair(load_signed_bytes(a), load_signed_bytes(b) << 16) : load_bytes(a) | load_bytes(b) << 16;
+#endif
+}
+
 // a[0] * b[0] + a[1] * b[1] of the 16-bit halves of every lane.
 HEARTH_INLINE inline Ints pair_dot(Ints a, Ints b) {
 #if defined(__AVX512BW__)
@@ -52,10 +67,11 @@ HEARTH_INLINE inline Ints pair_dot(Ints a, Ints b) {
 #endif
 }
 
-// Sums of pair_dot().
+// Sums of pair_dot(). Nothing is cleared by itself: GCC 12 would clear arrays of them in memory.
 struct PairSums {
 #if defined(HEARTH_NEON)  // of two lanes each until total()
-    Ints low{}, high{};
+    Ints low, high;
+    HEARTH_INLINE void clear() { low = high = Ints{}; }
     HEARTH_INLINE void add(Ints a, Ints b) {
         const auto x = reinterpret_cast<int16x8_t>(a), y = reinterpret_cast<int16x8_t>(b);
         low = reinterpret_cast<Ints>(vmlal_s16(reinterpret_cast<int32x4_t>(low), vget_low_s16(x), vget_low_s16(y)));
@@ -65,8 +81,15 @@ struct PairSums {
         return reinterpret_cast<Ints>(vpaddq_s32(reinterpret_cast<int32x4_t>(low), reinterpret_cast<int32x4_t>(high)));
     }
 #else
-    Ints sum{};
-    HEARTH_INLINE void add(Ints a, Ints b) { sum += pair_dot(a, b); }
+    Ints sum;
+    HEARTH_INLINE void clear() { sum = Ints{}; }
+    HEARTH_INLINE void add(Ints a, Ints b) {
+#if defined(__AVX512VNNI__)
+        sum = reinterpret_cast<Ints>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#else
+        sum += pair_dot(a, b);
+#endif
+    }
     HEARTH_INLINE Ints total() const { return sum; }
 #endif
 };

@@ -169,6 +169,28 @@ inline Floats exchange(Floats v) {
     return __builtin_shufflevector(v, v, 0 ^ step, 1 ^ step, 2 ^ step, 3 ^ step);
 #endif
 }
+// b where lane & bit, else a.
+template <int bit>
+HEARTH_INLINE inline Floats pick(Floats a, Floats b) {
+    Ints of_b;
+    for (int i = 0; i < kLanes; ++i) of_b[i] = (i & bit) != 0 ? -1 : 0;
+    return of_b ? b : a;
+}
+// All lanes of a register joined by f (max, +), for n registers at once: lane i is that of rows[i], for n <= kLanes. Which lanes meet in what
+// order does not depend on n.
+template <int n, int bit = 1, class F>
+HEARTH_INLINE inline Floats across(Floats* rows, F f) {
+    if constexpr (bit == kLanes) {
+        return rows[0];
+    } else {
+        for (int i = 0; i < n / 2; ++i) {
+            const Floats a = rows[2 * i], b = rows[2 * i + 1];
+            rows[i] = f(pick<bit>(a, b), exchange<bit>(pick<bit>(b, a)));
+        }
+        if constexpr (n % 2 == 1) rows[n / 2] = f(rows[n - 1], exchange<bit>(rows[n - 1]));
+        return across<(n + 1) / 2, 2 * bit>(rows, f);
+    }
+}
 template <int step = kLanes / 2>
 inline float sum(Floats v) {
     if constexpr (step == 0)

@@ -31,11 +31,11 @@ inline Floats exp(Floats x) {
 // 2^x of x <= 0, 0 below -127: what a softmax needs of it, in half the operations of exp(). NaN stays NaN.
 inline Floats exp2_of_negative(Floats x) {
     const Floats clamped = max(splat(-127.0f), x);  // the second where either is NaN
-    const Ints n = round_to_ints(clamped);
-    const Floats r = clamped - to_floats(n);
+    const Floats shift = splat(12582912.0f + 127);  // 1.5 * 2^23: adding it leaves the rounded integer, and 127, in the low bits
+    const Floats n = clamped + shift, r = clamped - (n - shift);
     const Floats p = horner(r, 1.535336188319500e-4f, 1.339887440266574e-3f, 9.618437357674640e-3f, 5.550332471162809e-2f,
                             2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f);
-    return p * bits_to_floats((n + 127) << 23);  // n = -127: times 0
+    return p * bits_to_floats(floats_to_bits(n) << 23);  // n = -127: times 0
 }
 
 inline Floats tanh(Floats x) {

@@ -49,6 +49,7 @@ struct SuperBlock {
         for (int t = 0; t < n_token; ++t) {
             const Act& x = *act[t];
             PairSums sums[kVectors];
+            for (PairSums& sum : sums) sum.clear();
             for (int j = 0; j < 128 / group; ++j)
                 for (int v = 0; v < kVectors; ++v) sums[v].add(s.pair[j][v], splat4((group == 16 ? x.sum : x.sum32) + 2 * j));
             for (int v = 0; v < kVectors; ++v) {

@@ -9,12 +9,13 @@ namespace {
 constexpr float kNever = -3.0e38f;  // the running maximum before any key
 constexpr float kLog2e = 1.44269504088896341f;
 
-// Scores of the keys at `place` and after it, a key a lane, less alibi; kNever for those that the query does not see.
-HEARTH_INLINE inline Floats seen_scores(const hearth::cpu::AttentionTask& task, int32_t query, int32_t place, Floats x) {
+// Scores of the keys at `place` and after it, a key a lane, less alibi; `never` for those that the query does not see.
+HEARTH_INLINE inline Floats seen_scores(const hearth::cpu::AttentionTask& task, int32_t query, int32_t place, Floats x, float never) {
     Ints places;
     for (int i = 0; i < kLanes; ++i) places[i] = place + i;
     if (task.slope) x -= task.slope[query] * kLog2e * abs(to_floats(places - task.place[query]));
-    return (places >= task.begin[query]) & (places < task.end[query]) ? x : splat(kNever);
+    const Ints seen = (places >= task.begin[query]) & (places < task.end[query]);
+    return seen ? x : splat(never);
 }
 
 // What a query's sums over all keys are to be multiplied with: 0 where no key has any weight; a sink takes its share and adds nothing.

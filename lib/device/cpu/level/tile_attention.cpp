@@ -204,7 +204,7 @@ HEARTH_INLINE inline void shape(const AttentionTask& task, int32_t query, int32_
         float* at = scores + v / kPerRow * kTileFloats + v % kPerRow * kLanes;
         Floats x = loadf(at) * unit;
         if (task.softcap != 0) x = task.softcap * tanh(x / task.softcap) * kLog2e;
-        store(at, seen_scores(task, query, first + v * kLanes, x));
+        store(at, seen_scores(task, query, first + v * kLanes, x, kNever));
     }
 }
 
