@@ -108,6 +108,16 @@ TEST_CASE("values in codes that are no numbers make NaN of what sees them, and o
             }
 }
 
+TEST_CASE("scores far beyond what 2^x holds leave the largest key's value", "[ops]") {
+    Random random(seed());
+    for (const int32_t type : kTypes)
+        for (const int32_t n_token : {1, 2, 33}) {
+            OpCase c = attention_case({.k_type = HEARTH_FORMAT_F32, .v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32, .past = {70}, .fresh = {n_token}}, random);
+            c.nodes[1].p.attention.scale = 1e11f;
+            compare("type " + std::to_string(type) + " tokens " + std::to_string(n_token), c, kAttentionBound, false);
+        }
+}
+
 TEST_CASE("where no key has any weight a row is zeros, with a sink too", "[ops]") {
     Random random(seed());
     for (const bool sink : {false, true}) {

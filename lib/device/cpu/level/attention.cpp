@@ -49,7 +49,7 @@ HEARTH_INLINE inline void online_softmax(float (*s)[kMostKeys], int count, const
     for (int i = 0; i < n; ++i) {
         Floats all{};
         for (int v = 0; v < count; ++v) {
-            const Floats weight = exp2_of_negative(fma(loadf(s[i] + v * kLanes), splat(unit[i]), splat(-base[i])));
+            const Floats weight = exp2_of_negative(loadf(s[i] + v * kLanes) * unit[i] - base[i]);  // 0 for the largest: no fma
             all += weight;
             store(s[i] + v * kLanes, weight);
         }
