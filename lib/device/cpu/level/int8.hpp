@@ -101,6 +101,13 @@ constexpr bool kWideSteps = true, kSignedSteps = true;
 constexpr bool kWideSteps = false, kSignedSteps = false;
 #endif
 
+// Whether products of bytes take many operations.
+#if defined(__SSSE3__) || defined(HEARTH_NEON)
+constexpr bool kSlowBytes = false;
+#else
+constexpr bool kSlowBytes = true;
+#endif
+
 // codes[2i] * q[2i] + codes[2i + 1] * q[2i + 1] of the bytes, in 16 bits, where the level has no instruction for it; q is signed and
 // the lower 8 bits of a word, or its upper ones, are a code.
 HEARTH_INLINE inline Shorts byte_dot(Shorts lower_codes, Shorts upper_codes, Ints q) {

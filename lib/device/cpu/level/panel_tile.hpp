@@ -12,7 +12,7 @@ namespace {
 constexpr int kRows = static_cast<int>(hearth::cpu::kPanelRows);
 constexpr int kStep = 4 * kRows;      // bytes of 4 neighbouring codes of every row
 constexpr int kVector = 4 * kLanes;   // bytes of a register
-constexpr int kTokens = kLanes == 16 ? 8 : 4;  // that share the codes of a step: their partial sums fill half the registers
+constexpr int kTokens = kLanes == 16 ? 8 : kSlowBytes ? 1 : 4;  // that share the codes of a step: their partial sums fill half the registers
 
 HEARTH_INLINE inline Floats half_at(const uint8_t* w, int offset, int v) { return halves(w + offset * kRows + 2 * v * kLanes); }
 HEARTH_INLINE inline Ints codes_at(const uint8_t* w, int offset, int g, int v) {
@@ -186,8 +186,9 @@ void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n
         for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
 }
 
-// With four registers a token more would lie on the stack, and take the compiler minutes.
-constexpr int kFewTokens = kLanes > 4 ? 4 : kRegisters == 32 && kSignedSteps ? 2 : 1;
+// With four registers a token more would lie on the stack, and take the compiler minutes. Where multiplying takes longest codes may as well be
+// unpacked first: half the code, and the compiler's time.
+constexpr int kFewTokens = kSlowBytes ? 0 : kLanes > 4 ? 4 : kRegisters == 32 && kSignedSteps ? 2 : 1;
 template <class F, int n_token>
 void few_tokens(const hearth::cpu::MatmulTask& task) {
     const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = Panel<F>::kStreams;
@@ -236,7 +237,8 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
 #if !defined(HEARTH_CPU_TILES)  // tile_panels.hpp has theirs
 template <class F>
 void matmul(const hearth::cpu::MatmulTask& task) {
-    if (task.n_token == 1) return few_tokens<F, 1>(task);
+    if constexpr (kFewTokens >= 1)
+        if (task.n_token == 1) return few_tokens<F, 1>(task);
     if constexpr (kFewTokens >= 2)
         if (task.n_token == 2) return few_tokens<F, 2>(task);
     if constexpr (kFewTokens >= 4 && F::kPeriod < 4)  // or its loop is more code than a processor keeps decoded
