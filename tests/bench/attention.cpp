@@ -20,12 +20,6 @@ namespace {
 
 constexpr int64_t kPages = 32, kLayers = 48, kQueries[] = {1, 2, 3, 4, 5, 6, 7, 8, 48, 96}, kMost = 96;
 
-const CachedKernels* table_of(const Kernels& kernels, int32_t type) {
-    for (const CachedKernels* table : kernels.cached)
-        if (table->key[type].scores) return table;
-    return nullptr;
-}
-
 struct Bench {
     const KeyKernel& key;
     const ValueKernel& value;
@@ -41,7 +35,7 @@ struct Bench {
     AttentionTask task{};
 
     Bench(const Kernels& kernels, int32_t type, int64_t width, bool large)
-        : key(table_of(kernels, type)->key[type]), value(table_of(kernels, type)->value[type]), n_layer(large ? kLayers : 1), n_page(large ? 8 * kPages : kPages) {
+        : key(*key_kernel(kernels, type)), value(*value_kernel(kernels, type)), n_layer(large ? kLayers : 1), n_page(large ? 8 * kPages : kPages) {
         const FormatInfo& info = *find_format(type);
         const int64_t head_bytes = kPageTokens * static_cast<int64_t>(row_bytes(info, static_cast<uint64_t>(width)));
         layer_bytes = 2 * head_bytes;

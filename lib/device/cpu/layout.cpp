@@ -30,6 +30,16 @@ static const MatmulKernel* find_kernel(const MatmulKernels* const (&tables)[3], 
 }
 const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format) { return find_kernel(kernels.matmul, format); }
 const MatmulKernel* tile_kernel(const Kernels& kernels, int32_t format) { return find_kernel(kernels.tile, format); }
+const KeyKernel* key_kernel(const Kernels& kernels, int32_t type) {
+    for (const CachedKernels* table : kernels.cached)
+        if (type >= 0 && type < kFormatSlots && table->key[type].scores) return &table->key[type];
+    return nullptr;
+}
+const ValueKernel* value_kernel(const Kernels& kernels, int32_t type) {
+    for (const CachedKernels* table : kernels.cached)
+        if (type >= 0 && type < kFormatSlots && table->value[type].add) return &table->value[type];
+    return nullptr;
+}
 
 Matrix matrix_of(const hearth_weight& weight, Layout layout) {
     Matrix m{1, 1, weight.shape[weight.n_dim - 1], 0, 0};

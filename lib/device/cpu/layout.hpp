@@ -23,6 +23,8 @@ struct Matrix {  // a weight seen as n_matrix matrices [n_out, n_in]
 
 const MatmulKernel* matmul_kernel(const Kernels& kernels, int32_t format);  // nullptr = none
 const MatmulKernel* tile_kernel(const Kernels& kernels, int32_t format);    // likewise
+const KeyKernel* key_kernel(const Kernels& kernels, int32_t type);          // of cached keys, likewise
+const ValueKernel* value_kernel(const Kernels& kernels, int32_t type);
 Result<hearth_layout> weight_layout(const Kernels& kernels, const hearth_weight& weight);
 // The layout of a weight that stays in memory of others; of 0 bytes where it cannot.
 Result<hearth_layout> borrowed_layout(const Kernels& kernels, const hearth_weight& weight);

@@ -24,17 +24,6 @@ int64_t row_of(int32_t format, int64_t width) {
     return static_cast<int64_t>(row_bytes(*find_format(format), static_cast<uint64_t>(width)));
 }
 
-const KeyKernel* key_kernel(const Kernels& kernels, int32_t type) {
-    for (const CachedKernels* table : kernels.cached)
-        if (type >= 0 && type < kFormatSlots && table->key[type].scores) return &table->key[type];
-    return nullptr;
-}
-const ValueKernel* value_kernel(const Kernels& kernels, int32_t type) {
-    for (const CachedKernels* table : kernels.cached)
-        if (type >= 0 && type < kFormatSlots && table->value[type].add) return &table->value[type];
-    return nullptr;
-}
-
 // ---- CACHE_STORE ----
 int64_t store_count(const Step&, const Run& run) { return (run.args->n_token + 15) / 16; }
 

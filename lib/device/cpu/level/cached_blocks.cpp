@@ -155,7 +155,7 @@ inline void take_scales(const QueryGroup& g, int64_t b, BlockScales& to) {
 template <class C>
 struct PackedCodes {
     int64_t row_bytes;
-    const uint8_t* codes[kPagesAtOnce + 1] = {};
+    const uint8_t* codes[kPagesAtOnce + 1] = {};  // next() looks at one past the last, which nobody reads from
     PackedCodes(const QueryGroup& g, int64_t b) : row_bytes(g.task->v_width / kBlock * (kScaleBytes + C::kBytes)) {
         for (int page = 0; page < g.pages->n; ++page) codes[page] = g.pages->v[page] + b * (kScaleBytes + C::kBytes) + kScaleBytes;
     }

@@ -17,6 +17,48 @@ using namespace hearth::cpu;
 
 constexpr int kMostTile = kLanes == 4 && kRegisters == 16 ? 4 : 8;  // of registers; such levels need more of them to convert
 
+// Registers of sums for each of n queries: as many as leave room for what else is in use, and what is left over goes by smaller tiles.
+template <int n>
+constexpr int tile_for() {
+    const int room = kRegisters * 3 / 4 / n, count = room >= 8 ? 8 : room >= 4 ? 4 : room;
+    return count < kMostTile ? count : kMostTile;
+}
+constexpr int smaller_tile(int tile) { return tile == 3 ? 2 : tile / 2; }
+
+// acc[i][j] += weight(i) * value(j); what there are fewer of stays in registers meanwhile.
+template <int n, int tile, class W, class V>
+HEARTH_INLINE inline void add_products(Floats (&acc)[n][tile], W weight, V value) {
+    if constexpr (n < tile) {
+        Floats w[n];
+        for (int i = 0; i < n; ++i) w[i] = weight(i);
+        unrolled<tile>([&](auto j) HEARTH_INLINE {
+            const Floats x = value(j.value);
+            for (int i = 0; i < n; ++i) acc[i][j.value] = fma(w[i], x, acc[i][j.value]);
+        });
+    } else {
+        Floats x[tile];
+        for (int j = 0; j < tile; ++j) x[j] = value(j);
+        unrolled<n>([&](auto i) HEARTH_INLINE {
+            const Floats w = weight(i.value);
+            for (int j = 0; j < tile; ++j) acc[i.value][j] = fma(w, x[j], acc[i.value][j]);
+        });
+    }
+}
+
+// Steps of an inner loop that share a turn of Ahead.
+constexpr int kRun = 8;
+constexpr int64_t n_run(int64_t steps) { return (steps + kRun - 1) / kRun; }
+
+// f(page, key, end) of the keys that are seen, in runs of kRun or of a page.
+template <class F>
+HEARTH_INLINE inline void each_run(const hearth::cpu::QueryGroup& g, int run, F f) {
+    static_assert(kKeys % kRun == 0);
+    for (int key = g.low, end; key < g.high; key = end) {
+        end = key - key % run + run < g.high ? key - key % run + run : g.high;
+        f(key / kKeys, key, end);
+    }
+}
+
 // out[query][key] = q . K for n queries that share the loads of K, registers [v, ...) of keys; a page: [width, 32].
 template <class E, int n, int tile>
 HEARTH_INLINE inline void scores_of(const QueryGroup& g, const Ahead& ahead, float (*out)[kMostKeys], int v = 0) {
@@ -91,7 +133,7 @@ inline void add_latent_values(const QueryGroup& g, const KeyWeights& weights) {
 template <class E>
 void scores(const QueryGroup& g, float (*out)[kMostKeys]) {
     by_count(g.n, [&](auto n) {
-        constexpr int tile = tile_for<n.value>(kMostTile);
+        constexpr int tile = tile_for<n.value>();
         const Ahead ahead(g.in_scores, (g.pages->n * kKeyVectors + tile - 1) / tile * n_run(g.task->k_width));
         scores_of<E, n.value, tile>(g, ahead, out);
     });
@@ -100,7 +142,7 @@ void scores(const QueryGroup& g, float (*out)[kMostKeys]) {
 template <class E>
 void add(const QueryGroup& g, const KeyWeights& weights) {
     by_count(g.n, [&](auto n) {
-        constexpr int tile = tile_for<n.value>(kMostTile), elements = tile * kLanes;
+        constexpr int tile = tile_for<n.value>(), elements = tile * kLanes;
         const Ahead ahead(g.in_values, (g.task->v_width + elements - 1) / elements * n_run(kMostKeys));
         add_values<E, n.value, tile>(g, ahead, weights);
     });
