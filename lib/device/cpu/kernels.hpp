@@ -28,19 +28,25 @@ enum class Act : int32_t {
 };
 constexpr int32_t kActs = 4;
 
-// 32 activations x = d * q, with the sum of q for formats whose codes carry an offset.
+// Sums of a level's integer products may start at these bits, those of the float 1.5 * 2^23: while they stay within 2^22 of it, they are
+// the float 1.5 * 2^23 + sum. A sum of products with the sign changed, started at the bits of -1.5 * 2^23, is the float sum - 1.5 * 2^23.
+constexpr int32_t kSumBase = 0x4b400000, kMinusSumBase = static_cast<int32_t>(0xcb400000);
+
+// 32 activations x = d * q, with the sum of q for formats whose codes carry an offset. d has 22 bits, so that 1.5 * 2^23 of it are exact.
 struct Q8Block {
-    float d;
-    int32_t sum;
+    float d, minus;      // minus: -1.5 * 2^23 * d
+    int32_t sum, start;  // start: kSumBase - 128 * sum
     int8_t q[32];
 };
 
-// 256 activations x = d * q, with the sums of each 16 and of each 32 q.
+// 256 activations x = d * q, with the sums of each 16 and of each 32 q. A level that starts sums at kSumBase has -q in place of q in
+// every other 32, where they start at kMinusSumBase, so that what the bases add stays small: start is that, less 128 times the sum of what q has.
 struct Q8SuperBlock {
     float d;
     int16_t sum[16], sum32[8];
     int8_t q[256];
-    int32_t pad;  // keeps rows of blocks 4-byte aligned and the size a multiple of 8
+    int32_t start[16], start32[8];
+    int32_t pad;  // makes the size a multiple of 8
 };
 
 // out[token, row] = residual + scale * (act[token] . W[row] + bias[row]) for rows [row_begin, row_end).

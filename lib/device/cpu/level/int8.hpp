@@ -15,12 +15,13 @@ constexpr int kVectors = static_cast<int>(hearth::cpu::kPanelRows) / kLanes;  //
 HEARTH_INLINE inline Ints loadi(const void* p) { return load<Ints>(static_cast<const uint8_t*>(p)); }
 // 4 bytes to every lane.
 HEARTH_INLINE inline Ints splat4(const void* p) { return Ints{} + load<int32_t>(static_cast<const uint8_t*>(p)); }
-HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift) & mask in every byte
+HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> shift, or << -shift) & mask in every byte
 #if defined(HEARTH_NEON)  // shifts bytes alone, after which the upper bits need no mask
     const Octets shifted = reinterpret_cast<Octets>(codes) >> static_cast<uint8_t>(shift);
     return reinterpret_cast<Ints>(mask == 255 >> shift ? shifted : shifted & static_cast<uint8_t>(mask));
 #else
-    return (reinterpret_cast<Ints>(reinterpret_cast<Words>(codes) >> shift)) & (mask * 0x01010101);
+    const Words words = reinterpret_cast<Words>(codes);
+    return reinterpret_cast<Ints>(shift < 0 ? words << -shift : words >> shift) & static_cast<int32_t>(static_cast<uint32_t>(mask) * 0x01010101u);
 #endif
 }
 HEARTH_INLINE inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above
@@ -234,7 +235,8 @@ HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints factor
 #endif
 
 // table[index] for every byte; table: [16], indices below 16.
-HEARTH_INLINE inline Ints lookup(const int8_t* table, Ints index) {
+template <class Byte>
+HEARTH_INLINE inline Ints lookup(const Byte* table, Ints index) {
 #if defined(__AVX512BW__)
     const __m512i t = _mm512_broadcast_i32x4(load<__m128i>(table));
     return reinterpret_cast<Ints>(_mm512_shuffle_epi8(t, reinterpret_cast<__m512i>(index)));

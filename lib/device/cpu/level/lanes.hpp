@@ -27,6 +27,13 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 
+// Whether sums of byte products go to the float32 sums of outputs by kSumBase (panel_wide.hpp).
+#if defined(__AVX512VNNI__)
+constexpr bool kSumsAreFloats = true;
+#else
+constexpr bool kSumsAreFloats = false;
+#endif
+
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRegisters = 32;
 #else

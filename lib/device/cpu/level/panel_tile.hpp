@@ -2,44 +2,16 @@
 // Every output is one chain over the blocks of its row, whatever the number of tokens: batching changes nothing.
 #pragma once
 
-#include "device/cpu/kernels.hpp"
-#include "device/cpu/level/epilogue.hpp"
-#include "device/cpu/level/int8.hpp"
-#include "device/cpu/level/lanes.hpp"
+#include "device/cpu/level/panel_codes.hpp"
 
 namespace {
 
-constexpr int kRows = static_cast<int>(hearth::cpu::kPanelRows);
-constexpr int kStep = 4 * kRows;      // bytes of 4 neighbouring codes of every row
-constexpr int kVector = 4 * kLanes;   // bytes of a register
-constexpr int kTokens = kLanes == 16 ? 8 : kSlowBytes ? 1 : 4;  // that share the codes of a step: their partial sums fill half the registers
+constexpr int kTokens = kSlowBytes ? 1 : 4;  // that share the codes of a step: their partial sums fill half the registers
 
-HEARTH_INLINE inline Floats half_at(const uint8_t* w, int offset, int v) { return halves(w + offset * kRows + 2 * v * kLanes); }
-HEARTH_INLINE inline Ints codes_at(const uint8_t* w, int offset, int g, int v) {
-    return loadi(w + offset * kRows + g * kStep + v * kVector);
-}
-HEARTH_INLINE inline Ints bytes_at(const uint8_t* w, int offset) { return rows16(w + offset * kRows); }
-
-// What a panel keeps beside its codes, one block of it, ready for products. Formats without integer scales use d and m alone.
 template <class F>
-struct Scales {
-    Ints factor[F::kElements / F::kGroup][kVectors];  // from factor_of()
-    Ints pair[(F::kElements / F::kGroup + 1) / 2][kVectors];  // per two groups: what both sums of their activations are multiplied with
-    Floats d[kVectors], m[kVectors];
-};
-
-// A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
-// the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
-// otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after
-// which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a panel, each 16 times its
-// offset in the fields' order (layout.cpp); kWholeBytesAt is where codes of 8 bits begin, -1 = codes are smaller. F::finish() adds a
-// block's sums.
-template <class F>
-struct Panel {
+struct Panel : PanelShape<F> {
     using Act = typename F::Act;
-    static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;
-    // Panels read in turn, and how far ahead their lines are asked for: large blocks do with fewer streams.
-    static constexpr int kStreams = kBlockBytes < 1024 ? 4 : 2, kAheadBytes = kBlockBytes < 1024 ? 1024 : 8192;
+    using PanelShape<F>::kGroups, PanelShape<F>::kBlockBytes, PanelShape<F>::kPeriodBytes, PanelShape<F>::kStreams, PanelShape<F>::kAheadBytes;
     // Where signed codes become unsigned ones, by an offset that F::finish() takes off, or steps take both, they are
     // multiplied as unsigned ones are.
     static constexpr bool kDotSigned = F::kSigned && !kSignedSteps;
@@ -155,21 +127,6 @@ struct Panel {
         F::template finish<n_token>(s, act, total, acc);
     }
 };
-
-// Rows of n_token tokens from `token` on; past the last one it stands for the others.
-template <class F, int n_token>
-inline void find_rows(const hearth::cpu::MatmulTask& task, int64_t token, const typename F::Act** act) {
-    for (int t = 0; t < n_token; ++t) {
-        const int64_t i = token + t < task.n_token ? token + t : task.n_token - 1;
-        act[t] = reinterpret_cast<const typename F::Act*>(act_row(task, i));
-    }
-}
-
-inline void finish_token(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, const Floats* acc) {
-    float total[kRows];
-    for (int v = 0; v < kVectors; ++v) store(total + v * kLanes, acc[v]);
-    finish_panel(task, row, token, total);
-}
 
 // Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
 template <class F, int n_token>

@@ -1,9 +1,13 @@
 // Matmul with interleaved panels of the formats in blocks of 256.
 #include <hearth/backend.h>
 
-#include "device/cpu/level/panel_tile.hpp"
+#include "device/cpu/level/panel_codes.hpp"
 #if defined(HEARTH_CPU_TILES)
 #include "device/cpu/level/tile_panels.hpp"
+#elif defined(__AVX512VNNI__)
+#include "device/cpu/level/panel_wide.hpp"
+#else
+#include "device/cpu/level/panel_tile.hpp"
 #endif
 
 namespace {
@@ -72,60 +76,62 @@ HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
 }
 
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
-    static constexpr int kBytes = 144;
+    static constexpr int kBytes = 144, kUp = up(4);
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        return bits(codes_at(w, 16, g, v), J::value * 4, 15);
+        return bits(codes_at(w, 16, g, v), J::value * 4 - kUp, 15 << kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 // Five planes of 32 bytes: bits 0-4 of byte p are group p, the rest is pieces of groups 5 to 7 (see layout.cpp).
 struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
-    static constexpr int kBytes = 176;
+    static constexpr int kBytes = 176, kUp = up(3);
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         constexpr int j = J::value;
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 16, p * 8 + g, v); };
-        if constexpr (j < 5) return bits(plane(j), 0, 31);
-        if constexpr (j < 7) return bits(plane(j - 5), 5, 7) | bits(plane(j - 2), 2, 24);
-        return bits(plane(2), 5, 7) | bits(plane(3), 4, 8) | bits(plane(4), 3, 16);
+        if constexpr (j < 5) return bits(plane(j), -kUp, 31 << kUp);
+        if constexpr (j < 7) return bits(plane(j - 5), 5 - kUp, 7 << kUp) | bits(plane(j - 2), 2 - kUp, 24 << kUp);
+        return bits(plane(2), 5 - kUp, 7 << kUp) | bits(plane(3), 4 - kUp, 8 << kUp) | bits(plane(4), 3 - kUp, 16 << kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 // Twice three planes of 32 bytes: bits 0-5 of byte p are group p, bits 6-7 a third of group 3.
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
-    static constexpr int kBytes = 210;
+    static constexpr int kBytes = 210, kUp = up(2);
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 2 + 2 * j), bytes_at(w, 3 + 2 * j)}, {}}; }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 18, p * 8 + g, v); };
-        if constexpr (J::value < 3) return bits(plane(J::value), 0, 63);
-        return bits(plane(0), 6, 3) | bits(plane(1), 4, 12) | bits(plane(2), 2, 48);
+        if constexpr (J::value < 3) return bits(plane(J::value), -kUp, 63 << kUp);
+        return bits(plane(0), 6 - kUp, 3 << kUp) | bits(plane(1), 4 - kUp, 12 << kUp) | bits(plane(2), 2 - kUp, 48 << kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 // The upper codes of a nibble stay where they are, four times as large; so are the scales of the lower ones, and the step is a quarter.
+// (Wide panels have all codes as high as they can be.)
 struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
-    static constexpr int kBytes = 84;
+    static constexpr int kBytes = 84, kUp = up(6);
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
         const Ints a = bytes_at(w, 4 + 2 * j), b = bytes_at(w, 5 + 2 * j);
         return {{scale(a, j), scale(b, j)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
-    static HEARTH_INLINE inline Ints scale(Ints bytes, int j) { return j % 2 == 0 ? raise(bits(bytes, 0, 15), 2) : bits(bytes, 0, 15); }
+    static HEARTH_INLINE inline Ints scale(Ints bytes, int j) { return j % 2 == 0 && !kWidePanels ? raise(bits(bytes, 0, 15), 2) : bits(bytes, 0, 15); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
+        if constexpr (kWidePanels) return bits(codes_at(w, 20, g, v), J::value * 2 - kUp, 3 << kUp);
         return bits(codes_at(w, 20, g, v), J::value / 2 * 4, J::value % 2 == 0 ? 3 : 12);
     }
-    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v) * 0.25f; }
+    static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v) * (kWidePanels ? 1 : 0.25f); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 // Three planes of 32 bytes: bits 0-2 and 3-5 of byte p are groups 2p and 2p+1, bits 6-7 pieces of groups 6 and 7.
 struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
-    static constexpr int kBytes = 110;
+    static constexpr int kBytes = 110, kUp = up(5);
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
         return minus32(bits(bytes_at(w, 2 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 10 + g % 4), g / 4 * 2, 3) << 4));
     }
@@ -134,14 +140,14 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         constexpr int j = J::value;
         const auto plane = [=](int p) HEARTH_INLINE { return codes_at(w, 14, p * 8 + g, v); };
-        if constexpr (j < 6) return bits(plane(j / 2), j % 2 * 3, 7);
-        if constexpr (j == 6) return bits(plane(0), 6, 3) | bits(plane(1), 4, 4);
-        return bits(plane(1), 7, 1) | bits(plane(2), 5, 6);
+        if constexpr (j < 6) return bits(plane(j / 2), j % 2 * 3 - kUp, 7 << kUp);
+        if constexpr (j == 6) return bits(plane(0), 6 - kUp, 3 << kUp) | bits(plane(1), 4 - kUp, 4 << kUp);
+        return bits(plane(1), 7 - kUp, 1 << kUp) | bits(plane(2), 5 - kUp, 6 << kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
-    static constexpr int kBytes = 136;
+    static constexpr int kBytes = 136, kUp = 0;
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
         const Ints high = bits(bytes_at(w, 2 + g / 4), g % 4 * 2, 3), low = bits(bytes_at(w, 4 + g / 2), g % 2 * 4, 15);
         return minus32(low | (high << 4));

@@ -1,9 +1,13 @@
 // Matmul with interleaved panels of the formats in blocks of 32.
 #include <hearth/backend.h>
 
-#include "device/cpu/level/panel_tile.hpp"
+#include "device/cpu/level/panel_codes.hpp"
 #if defined(HEARTH_CPU_TILES)
 #include "device/cpu/level/tile_panels.hpp"
+#elif defined(__AVX512VNNI__)
+#include "device/cpu/level/panel_wide.hpp"
+#else
+#include "device/cpu/level/panel_tile.hpp"
 #endif
 
 namespace {
@@ -38,65 +42,65 @@ struct Block {
     }
 };
 
-HEARTH_INLINE inline Ints nibbles(const uint8_t* codes, int g, int v) {  // low nibbles: g = 0..3, high ones: g = 4..7
-    return bits(loadi(codes + g % 4 * kStep + v * kVector), g / 4 * 4, 15);
+HEARTH_INLINE inline Ints nibbles(const uint8_t* codes, int g, int v, int to = 0) {  // low nibbles: g = 0..3, high ones: g = 4..7
+    return bits(loadi(codes + g % 4 * kStep + v * kVector), g / 4 * 4 - to, 15 << to);
 }
-HEARTH_INLINE inline Ints fifth_bits(const uint8_t* words, int g, int v) {  // words: [16], bit g of byte k of element 4g+k
-    const Words all = reinterpret_cast<Words>(loadi(words + v * kVector));
-    return reinterpret_cast<Ints>(g < 4 ? all << (4 - g) : all >> (g - 4)) & 0x10101010;
+HEARTH_INLINE inline Ints fifth_bits(const uint8_t* words, int g, int v, int to) {  // words: [16], bit g of byte k of element 4g+k
+    return bits(loadi(words + v * kVector), g - 4 - to, 16 << to);
 }
 
 struct Q4_0 : Block<Q4_0, 8, 8> {
-    static constexpr int kBytes = 18;
+    static constexpr int kBytes = 18, kUp = up(4);
     template <class J>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 2 * kRows, g, v); }
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 2 * kRows, g, v, kUp); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct Q4_1 : Block<Q4_1, 0, 8, true> {
-    static constexpr int kBytes = 20;
+    static constexpr int kBytes = 20, kUp = up(4);
     template <class J>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 4 * kRows, g, v); }
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return nibbles(w + 4 * kRows, g, v, kUp); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 struct Q5_0 : Block<Q5_0, 16, 4> {
-    static constexpr int kBytes = 22;
+    static constexpr int kBytes = 22, kUp = up(3);
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        return nibbles(w + 6 * kRows, g, v) | fifth_bits(w + 2 * kRows, g, v);
+        return nibbles(w + 6 * kRows, g, v, kUp) | fifth_bits(w + 2 * kRows, g, v, kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct Q5_1 : Block<Q5_1, 0, 4, true> {
-    static constexpr int kBytes = 24;
+    static constexpr int kBytes = 24, kUp = up(3);
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
-        return nibbles(w + 8 * kRows, g, v) | fifth_bits(w + 4 * kRows, g, v);
+        return nibbles(w + 8 * kRows, g, v, kUp) | fifth_bits(w + 4 * kRows, g, v, kUp);
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 struct Q8_0 : Block<Q8_0, kSignedOffset, kIsSigned> {
-    static constexpr int kBytes = 34;
+    static constexpr int kBytes = 34, kUp = 0;
     [[maybe_unused]] static constexpr int kWholeBytesAt = 2;
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return codes_at(w, 2, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct IQ4_NL : Block<IQ4_NL, kSignedOffset, kIsSigned> {
-    static constexpr int kBytes = 18;
+    static constexpr int kBytes = 18, kUp = 0;
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return iq4_values(nibbles(w + 2 * kRows, g, v));
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
-struct MXFP4 : Block<MXFP4, 12, 4> {
-    static constexpr int kBytes = 17;
+struct MXFP4 : Block<MXFP4, 16, 4> {
+    static constexpr int kBytes = 17, kUp = up(3);
     [[maybe_unused]] static constexpr bool kWide = true;  // steps reach 2^127, where those of formats in halves end at 65504
     template <class J>
-    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {  // the doubled values plus 12
-        static constexpr int8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+    static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {  // the doubled values plus 16
+        static constexpr uint8_t kTable[16] = {16 << kUp, 17 << kUp, 18 << kUp, 19 << kUp, 20 << kUp, 22 << kUp, 24 << kUp, 28 << kUp,
+                                               16 << kUp, 15 << kUp, 14 << kUp, 13 << kUp, 12 << kUp, 10 << kUp, 8 << kUp,  4 << kUp};
         return lookup(kTable, nibbles(w + kRows, g, v));
     }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) {  // 2^(e - 128); the two smallest are subnormal

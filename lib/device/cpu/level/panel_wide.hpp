@@ -1,0 +1,290 @@
+// The loops over blocks of interleaved panels for processors that multiply bytes straight into 32-bit lanes (level v4): a register is
+// the 16 rows of a panel. Sums of codes by activations start at the bits of a float (kSumBase), so that they are floats as they stand and
+// one multiply-add takes them to the output's sum; what the bases add, up and down in turn, comes off once a block.
+// Every output is one chain over the blocks of its row, whatever the number of tokens: batching changes nothing.
+#pragma once
+
+#include "device/cpu/level/panel_codes.hpp"
+
+namespace {
+
+static_assert(kVectors == 1);
+constexpr float kBase = 12582912.0f;  // kSumBase as a float
+
+HEARTH_INLINE inline Ints dot(Ints sum, Ints codes, Ints q) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(q));
+    return sum;
+}
+
+// What a panel keeps beside the codes of one block, as floats.
+template <class F>
+struct FloatScales {
+    Floats step[F::kElements / F::kGroup], m;
+    Floats start;  // what the base of the groups' sums must come off
+    Ints pair[(F::kElements / F::kGroup + 1) / 2];
+
+    HEARTH_INLINE void fill(const uint8_t* w) {
+        Scales<F> s;
+        F::fill(w, s);
+        const Floats d = s.d[0] * (1.0f / (1 << F::kUp));
+        if constexpr (F::kHasMin) m = F::kScaled ? -s.m[0] : s.m[0];
+        if constexpr (!F::kScaled) {
+            step[0] = d;
+        } else {
+            Ints total{};
+            for (int g = 0; g < F::kElements / F::kGroup; ++g) {
+                step[g] = d * to_floats(s.factor[g][0]);
+                total += g * F::kGroup / 32 % 2 == 0 ? s.factor[g][0] : -s.factor[g][0];
+            }
+            start = d * to_floats(total) * -kBase;
+            if constexpr (F::kHasMin)
+                for (int j = 0; j < F::kElements / F::kGroup / 2; ++j) pair[j] = s.pair[j][0];
+        }
+    }
+};
+
+// Where the sums of group g of a block begin.
+template <class F>
+HEARTH_INLINE inline Ints first_sum(const typename F::Act& x, int g) {
+    static_assert(F::kHasMin || F::kSigned || F::kZero << F::kUp == 128, "start takes 128 off every code");
+    static constexpr int32_t kBases[2] = {hearth::cpu::kSumBase, hearth::cpu::kMinusSumBase};
+    if constexpr (!F::kScaled)
+        return splat4(F::kHasMin ? kBases : &x.start);
+    else
+        return splat4(F::kHasMin ? kBases + g * F::kGroup / 32 % 2 : (F::kGroup == 16 ? x.start : x.start32) + g);
+}
+
+// n_token tokens by n_panel panels.
+template <class F, int n_panel, int n_token>
+struct Wide {
+    using Act = typename F::Act;
+    using Sums = Floats (*)[n_panel];  // [n_token]
+
+    // Adds elements 32j..32j+31 of a block; codes(g, p) are those of panel p.
+    template <class Codes>
+    static HEARTH_INLINE inline void add(Codes codes, const Act* const* act, int j, const FloatScales<F>* s, Sums to) {
+        constexpr int kSteps = F::kGroup / 4;
+        unrolled<8 / kSteps>([&](auto r) HEARTH_INLINE {
+            constexpr int kFirst = decltype(r)::value * kSteps;
+            const int group = (8 * j + kFirst) / kSteps;
+            Ints sum[n_token][n_panel];
+            for (int t = 0; t < n_token; ++t)
+                for (int p = 0; p < n_panel; ++p) sum[t][p] = first_sum<F>(*act[t], group);
+            unrolled<kSteps>([&](auto step) HEARTH_INLINE {
+                constexpr int g = kFirst + decltype(step)::value;
+                Ints c[n_panel];
+                for (int p = 0; p < n_panel; ++p) c[p] = codes(g, p);
+                for (int t = 0; t < n_token; ++t) {
+                    const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
+                    for (int p = 0; p < n_panel; ++p) sum[t][p] = dot(sum[t][p], c[p], q);
+                }
+            });
+            for (int t = 0; t < n_token; ++t)
+                for (int p = 0; p < n_panel; ++p) {
+                    const Floats value = bits_to_floats(sum[t][p]);
+                    if constexpr (F::kScaled)
+                        to[t][p] = fma(value, s[p].step[group], to[t][p]);
+                    else
+                        to[t][p] = fma(fma(value, splat(act[t]->d), splat(act[t]->minus)), s[p].step[0], to[t][p]);
+                }
+        });
+    }
+
+    static HEARTH_INLINE inline void begin(const FloatScales<F>* s, Sums part) {
+        for (int t = 0; t < n_token; ++t)
+            for (int p = 0; p < n_panel; ++p) part[t][p] = s[p].start;
+    }
+    // Adds the minima, and a block's sums to those of the row.
+    static HEARTH_INLINE inline void finish(const Act* const* act, const FloatScales<F>* s, Sums part, Sums acc) {
+        for (int t = 0; t < n_token; ++t) {
+            const Act& x = *act[t];
+            if constexpr (!F::kScaled) {
+                if constexpr (F::kHasMin)
+                    for (int p = 0; p < n_panel; ++p) acc[t][p] = fma(s[p].m, splat(x.d * static_cast<float>(x.sum)), acc[t][p]);
+            } else {
+                if constexpr (F::kHasMin) {
+                    PairSums sums[n_panel];
+                    for (PairSums& sum : sums) sum.clear();
+                    for (int j = 0; j < 128 / F::kGroup; ++j) {
+                        const Ints both = splat4((F::kGroup == 16 ? x.sum : x.sum32) + 2 * j);
+                        for (int p = 0; p < n_panel; ++p) sums[p].add(s[p].pair[j], both);
+                    }
+                    for (int p = 0; p < n_panel; ++p) part[t][p] = fma(to_floats(sums[p].total()), s[p].m, part[t][p]);
+                }
+                for (int p = 0; p < n_panel; ++p) acc[t][p] = fma(part[t][p], splat(x.d), acc[t][p]);
+            }
+        }
+    }
+};
+
+template <class F, class J>
+HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g) {
+    const Ints codes = F::codes(w, j, g, 0);
+    return F::kSigned ? offset_codes(codes) : codes;
+}
+
+// One block straight from the panel; asks for the lines kAheadBytes further on.
+template <class F, int n_token>
+HEARTH_INLINE inline void block(const uint8_t* w, const typename F::Act* const* act, Floats (*acc)[1]) {
+    using Shape = PanelShape<F>;
+    using Tile = Wide<F, 1, n_token>;
+    constexpr int kLines = (Shape::kBlockBytes / Shape::kGroups + 63) / 64;
+    FloatScales<F> s;
+    s.fill(w);
+    Floats part[n_token][1];
+    if constexpr (F::kScaled) Tile::begin(&s, part);
+    const uint8_t* at = w;
+    for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
+        unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
+            const int now = first + decltype(j)::value;
+            for (int line = 0; line < kLines; ++line)
+                __builtin_prefetch(w + Shape::kAheadBytes + now * (Shape::kBlockBytes / Shape::kGroups) + 64 * line);
+            const auto codes = [=](int g, int) HEARTH_INLINE { return codes_of<F>(at, j, g); };
+            Tile::add(codes, act, now, &s, F::kScaled ? part : acc);
+            __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
+        });
+    Tile::finish(act, &s, part, acc);
+}
+
+// Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
+template <class F, int n_token>
+void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n_stream) {
+    const typename F::Act* act[n_token];
+    find_rows<F, n_token>(task, 0, act);
+    Floats acc[PanelShape<F>::kStreams][n_token][1] = {};
+    const uint8_t* w = task.weight + row * task.row_bytes;
+    for (int64_t b = 0; b < task.n_in / F::kElements; ++b, w += PanelShape<F>::kBlockBytes) {
+        for (int s = 0; s < n_stream; ++s) block<F, n_token>(w + s * apart * task.row_bytes, act, acc[s]);
+        for (int t = 0; t < n_token; ++t) ++act[t];
+    }
+    for (int s = 0; s < n_stream; ++s)
+        for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
+}
+
+template <class F, int n_token>
+void few_tokens(const hearth::cpu::MatmulTask& task) {
+    const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = PanelShape<F>::kStreams;
+    const int64_t per = (n_panel + n_stream - 1) / n_stream;
+    for (int64_t i = 0; i < per; ++i)
+        tile<F, n_token>(task, task.row_begin + i * kRows, per * kRows, static_cast<int>((n_panel - i + per - 1) / per));
+}
+
+constexpr int kPair = 2;           // panels that share the activations of many tokens
+constexpr int kBlockTokens = 128;  // their sums for two panels stay in the L1 cache
+
+// 256 inputs of two panels, unpacked into the L1 cache.
+template <class F>
+struct Slab {
+    static constexpr int kBlocks = 256 / F::kElements;
+    alignas(64) uint8_t codes[kPair][256 * kRows];
+    FloatScales<F> scales[kBlocks][kPair];
+
+    // w: a panel's next n_block blocks.
+    void unpack(int p, const uint8_t* w, int n_block) {
+        using Shape = PanelShape<F>;
+        uint8_t* to = codes[p];
+        for (int b = 0; b < n_block; ++b, w += Shape::kBlockBytes) {
+            scales[b][p].fill(w);
+            const uint8_t* at = w;
+            for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
+                unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
+                    unrolled<8>([&](auto g) HEARTH_INLINE { store(to + g.value * kStep, codes_of<F>(at, j, g.value)); });
+                    to += 8 * kStep;
+                });
+        }
+    }
+};
+
+// The lines of the next slab, asked for from memory a few at a time while this one is computed with.
+struct LinesToFetch {
+    const uint8_t* at[kPair];
+    int n, per_turn;  // of each panel
+
+    HEARTH_INLINE void turn() {
+        for (int i = 0; i < per_turn; ++i)
+            for (int p = 0; p < kPair; ++p) __builtin_prefetch(at[p] + 64 * i);
+        n -= per_turn;
+        const int step = n > 0 ? 64 * per_turn : 0;
+        for (int p = 0; p < kPair; ++p) at[p] += step;
+    }
+};
+
+template <class F, int n_token>
+void slab_tile(const hearth::cpu::MatmulTask& task, const Slab<F>& slab, int64_t token, int64_t first, int n_block, LinesToFetch& lines,
+               Floats (*acc)[kPair]) {
+    using Tile = Wide<F, kPair, n_token>;
+    const typename F::Act* act[n_token];
+    find_rows<F, n_token>(task, token, act);
+    for (int t = 0; t < n_token; ++t) act[t] += first;
+    Floats part[n_token][kPair];
+    const auto from = [&](int j) HEARTH_INLINE {
+        return [=, &slab](int g, int p) HEARTH_INLINE { return loadi(slab.codes[p] + (8 * j + g) * kStep); };
+    };
+    if constexpr (F::kScaled) {
+        Tile::begin(slab.scales[0], part);
+        for (int j = 0; j < 8; ++j) {
+            lines.turn();
+            Tile::add(from(j), act, j, slab.scales[0], part);
+        }
+        Tile::finish(act, slab.scales[0], part, acc);
+    } else {
+        for (int t = 0; t < n_token; ++t)
+            for (int p = 0; p < kPair; ++p) part[t][p] = acc[t][p];
+        for (int b = 0; b < n_block; ++b) {
+            lines.turn();
+            Tile::add(from(b), act, 0, slab.scales[b], part);
+            Tile::finish(act, slab.scales[b], nullptr, part);
+            for (int t = 0; t < n_token; ++t) ++act[t];
+        }
+        for (int t = 0; t < n_token; ++t)
+            for (int p = 0; p < kPair; ++p) acc[t][p] = part[t][p];
+    }
+}
+
+// Two panels, or one where the last has no other, for up to kBlockTokens tokens.
+template <class F>
+void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, int64_t n) {
+    Slab<F> slab;
+    Floats acc[kBlockTokens + 4][kPair];
+    for (int64_t t = 0; t < n + 4; ++t) acc[t][0] = acc[t][1] = Floats{};
+    const bool has_both = row + kRows < task.row_end;
+    const uint8_t* w[kPair] = {task.weight + row * task.row_bytes, task.weight + (has_both ? row + kRows : row) * task.row_bytes};
+    const int64_t n_block = task.n_in / F::kElements;
+    constexpr int kSlabBytes = Slab<F>::kBlocks * PanelShape<F>::kBlockBytes, kLines = (kSlabBytes + 63) / 64;
+    const int n_turn = static_cast<int>((n + 5) / 6) * 8;
+    for (int64_t first = 0; first < n_block; first += Slab<F>::kBlocks) {
+        const int now = static_cast<int>(n_block - first < Slab<F>::kBlocks ? n_block - first : Slab<F>::kBlocks);
+        for (int p = 0; p < kPair; ++p) slab.unpack(p, w[p] + first * PanelShape<F>::kBlockBytes, now);
+        const bool is_last = first + Slab<F>::kBlocks >= n_block;  // the next slab is then the first of the next two panels
+        const int64_t next = is_last ? kPair * kRows * task.row_bytes : (first + Slab<F>::kBlocks) * PanelShape<F>::kBlockBytes;
+        LinesToFetch lines{{w[0] + next, w[1] + next}, kLines, (kLines + n_turn - 1) / n_turn};
+        for (int64_t t = 0; t < n;) {
+            if (const int64_t left = n - t; left > 8 || left == 5 || left == 6) {
+                slab_tile<F, 6>(task, slab, token + t, first, now, lines, acc + t);
+                t += 6;
+            } else {
+                slab_tile<F, 4>(task, slab, token + t, first, now, lines, acc + t);
+                t += 4;
+            }
+        }
+    }
+    for (int64_t t = 0; t < n; ++t)
+        for (int p = 0; p < (has_both ? kPair : 1); ++p) finish_token(task, row + p * kRows, token + t, &acc[t][p]);
+}
+
+template <class F>
+void matmul(const hearth::cpu::MatmulTask& task) {
+    if (task.n_token == 1) return few_tokens<F, 1>(task);
+    if (task.n_token == 2) return few_tokens<F, 2>(task);
+    if constexpr (F::kPeriod < 4)  // or its loop is more code than a processor keeps decoded
+        if (task.n_token <= 4) return few_tokens<F, 4>(task);
+    for (int64_t row = task.row_begin; row < task.row_end; row += kPair * kRows)
+        for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
+            many_tokens<F>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
+}
+template <class F>
+constexpr hearth::cpu::MatmulKernel kernel() {
+    return {matmul<F>, F::kAct};
+}
+
+}  // namespace
