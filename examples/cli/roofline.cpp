@@ -73,16 +73,17 @@ __attribute__((target("avx2"))) void multiply_avx2() {
             : "x"(x)
             : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8");
 }
-// Eight products of 64 bytes a turn, added by the same instruction (level v4).
+// Twelve products of 64 bytes a turn, added by the same instruction (level v4): two a cycle that take five cycles each need ten.
 __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
     const __m512i x = _mm512_set1_epi8(1);
     for (int64_t i = 0; i < kTurns; ++i)
         __asm__ volatile(
             "vpdpbusd %0, %0, %%zmm1\n\tvpdpbusd %0, %0, %%zmm2\n\tvpdpbusd %0, %0, %%zmm3\n\tvpdpbusd %0, %0, %%zmm4\n\t"
-            "vpdpbusd %0, %0, %%zmm5\n\tvpdpbusd %0, %0, %%zmm6\n\tvpdpbusd %0, %0, %%zmm7\n\tvpdpbusd %0, %0, %%zmm8"
+            "vpdpbusd %0, %0, %%zmm5\n\tvpdpbusd %0, %0, %%zmm6\n\tvpdpbusd %0, %0, %%zmm7\n\tvpdpbusd %0, %0, %%zmm8\n\t"
+            "vpdpbusd %0, %0, %%zmm9\n\tvpdpbusd %0, %0, %%zmm10\n\tvpdpbusd %0, %0, %%zmm11\n\tvpdpbusd %0, %0, %%zmm12"
             :
             : "v"(x)
-            : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8");
+            : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12");
 }
 #endif
 
@@ -114,7 +115,7 @@ double int8_peak(int n_thread) {
     const bool vnni = __builtin_cpu_supports("avx512vnni") != 0;
     if (!vnni && !__builtin_cpu_supports("avx2")) return 0;
     const double seconds = best_seconds(n_thread, [vnni](int) { vnni ? multiply_vnni() : multiply_avx2(); });
-    return static_cast<double>(kTurns) * 8 * (vnni ? 64 : 32) * n_thread / seconds;
+    return static_cast<double>(kTurns) * (vnni ? 12 * 64 : 8 * 32) * n_thread / seconds;
 #else
     static_cast<void>(n_thread);
     return 0;

@@ -1,6 +1,7 @@
 // What matmul tests share: random weights and rows, and the sums that a kernel should give with how far it may be off.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
@@ -40,20 +41,40 @@ inline double as_bf16(double x) {
 }
 
 // What a kernel makes of the values before it multiplies.
-enum class Sees { floats, int8, bf16 };
+enum class Sees { floats, int8, int8_on_base, bf16 };
 
 // n_row: of activations, that one matrix meets in one run.
 inline Sees sees(const Candidate& candidate, const FormatInfo& info, int64_t n_row) {
     const bool dense = info.block_elements == 1;
     if (candidate.level.empty() || info.format == Format::F32) return Sees::floats;
     if (candidate.has_tiles() && n_row >= (dense ? 4 : 16)) return Sees::bf16;
-    return dense ? Sees::floats : Sees::int8;
+    if (dense) return Sees::floats;
+    const bool on_base = candidate.level == "v4" || candidate.level == "v4-amx";
+    return on_base && info.block_elements == 256 ? Sees::int8_on_base : Sees::int8;
 }
 
 struct Expected {
     std::vector<float> value;
     std::vector<double> bound;
 };
+
+// How far an output may be off because its sums stand on 1.5 * 2^23 (lib/device/cpu/level/panel_wide.hpp). A group's sum counts in units of
+// which its weights span up to 255, and at least 96 where they spread most in a block: codes of 2 bits reach 192, and quantising
+// fills half of that. Each of up to 16 groups of a block is added to a float32 that holds a few bases: 4 of them
+// round by 4 * 1.5 * 2^23 * 2^-24 = 3 units.
+inline double rounding_on_base(const double* weight, const double* seen, int64_t n_in) {
+    double total = 0;
+    for (int64_t block = 0; block < n_in; block += 256) {
+        double widest = 0, top = 0;
+        for (int64_t i = block; i < block + 256; i += 16) {
+            const auto [low, high] = std::minmax_element(weight + i, weight + i + 16);
+            widest = std::max(widest, *high - *low);
+            for (int64_t k = i; k < i + 16; ++k) top = std::max(top, std::abs(seen[k]));
+        }
+        total += 16 * 3 * widest / 96 * top / 127;
+    }
+    return total;
+}
 
 // Sums in double. The bound: float32 rounding, 2^-24 for each step of the chain that a term passes. Weights that become bf16 are
 // computed as floats first, with an error of at most 2^-14 of the row's largest: where that decides how they round, by as much.
@@ -71,17 +92,19 @@ inline Expected dot_all(const FormatInfo& info, const std::vector<float>& w, con
         }
     }
     const double n_in = static_cast<double>(s.n_in);
-    const double n_rounding = sees == Sees::int8     ? 8.0 * (n_in / info.block_elements + 8)  // a minimum is subtracted: two large sums
+    const bool is_int8 = sees == Sees::int8 || sees == Sees::int8_on_base;
+    const double n_rounding = is_int8                ? 8.0 * (n_in / info.block_elements + 8)  // a minimum is subtracted: two large sums
                               : sees == Sees::bf16 ? 16 + n_in / 32 + 8
                                                    : std::min(n_in, 256.0) + 8;
     for (int64_t t = 0; t < s.n_token; ++t) {
         const float* row = x.data() + t * s.n_in;
         std::vector<double> seen(row, row + s.n_in);
-        if (sees == Sees::int8) seen = seen_by_int8(row, s.n_in, info.block_elements);
+        if (is_int8) seen = seen_by_int8(row, s.n_in, info.block_elements);
         if (sees == Sees::bf16)
             for (double& v : seen) v = as_bf16(v);
         for (int64_t o = 0; o < s.n_out; ++o) {
             double total = 0, size = 0, unsure = 0;
+            if (sees == Sees::int8_on_base) unsure = rounding_on_base(weight.data() + o * s.n_in, seen.data(), s.n_in);
             for (int64_t i = 0; i < s.n_in; ++i) {
                 const auto at = static_cast<std::size_t>(o * s.n_in + i);
                 const double term = weight[at] * seen[static_cast<std::size_t>(i)];

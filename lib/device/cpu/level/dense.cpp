@@ -52,65 +52,157 @@ constexpr MatmulKernels kernels() {
 
 #else
 
-constexpr int64_t kChunk = 256;  // inputs summed in one chain
+constexpr int64_t kChunk = kLanes == 16 ? 128 : 256;  // inputs summed in one chain
 
-constexpr int64_t kBlockTokens = 128;  // their sums for one panel stay in the L1 cache
+constexpr int64_t kBlockTokens = 128;  // their sums for the panels below stay in the L1 cache
 
-// Adds inputs [begin, end) of n_panel panels x n_token tokens to total[n_panel][n_token][16].
-template <class E, int n_panel, int n_token>
-void tile(const MatmulTask& task, int64_t row, int64_t token, int64_t begin, int64_t end, float* total) {
-    const typename E::Stored* w[n_panel];
-    const float* x[n_token];
-    for (int p = 0; p < n_panel; ++p)
-        w[p] = reinterpret_cast<const typename E::Stored*>(task.weight + (row + p * kPanelRows) * task.row_bytes);
-    for (int t = 0; t < n_token; ++t) x[t] = reinterpret_cast<const float*>(act_row(task, token + t));
+// Panels and tokens that share what they load: where a register is a panel's rows, two panels, whose rows of activations are copied next to each
+// other (there are not as many addresses in registers as rows).
+constexpr int kManyPanels = kVectors == 1 ? 2 : 1;
+constexpr int64_t kUnpackFrom = 32;  // tokens: above it weights are made floats once for all
+constexpr int kManyTokens = kVectors == 1 ? 12 : kRegisters == 32 || kVectors == 2 ? 6 : 2;
+
+template <int n_token>
+struct RowsInPlace {
+    const float* row[n_token];
+    HEARTH_INLINE float at(int t, int64_t k) const { return row[t][k]; }
+};
+struct CopiedRows {
+    const float* first;
+    HEARTH_INLINE float at(int t, int64_t k) const { return first[t * kChunk + k]; }
+};
+
+template <class E>
+const typename E::Stored* weights_of(const MatmulTask& task, int64_t row) {
+    return reinterpret_cast<const typename E::Stored*>(task.weight + row * task.row_bytes);
+}
+
+// Adds n inputs of n_panel panels, `apart` elements from each other, to sums of n_token tokens: total[n_token][n_panel][16]. is_far: the panels
+// come from memory.
+template <class E, int n_panel, int n_token, bool is_far, class X>
+HEARTH_INLINE inline void tile(const typename E::Stored* w, int64_t apart, X x, int64_t n, float* total) {
+    constexpr int64_t kAhead = 4096 / sizeof(typename E::Stored);
     Floats acc[n_panel][n_token][kVectors] = {};
-    for (int64_t k = begin; k < end; ++k)
+    for (int64_t k = 0; k < n; ++k) {
+        Floats weight[n_panel][kVectors];
         for (int p = 0; p < n_panel; ++p) {
-            Floats weight[kVectors];
-            for (int v = 0; v < kVectors; ++v) weight[v] = E::get(w[p] + k * kPanelRows + v * kLanes);
-            for (int t = 0; t < n_token; ++t) {
-                const Floats one = splat(x[t][k]);
-                for (int v = 0; v < kVectors; ++v) acc[p][t][v] = fma(weight[v], one, acc[p][t][v]);
-            }
+            const auto* at = w + p * apart + k * kPanelRows;
+            if (is_far && n_token > 1) __builtin_prefetch(at + kAhead);
+            for (int v = 0; v < kVectors; ++v) weight[p][v] = E::get(at + v * kLanes);
         }
-    for (int p = 0; p < n_panel; ++p)
-        for (int t = 0; t < n_token; ++t)
+        for (int t = 0; t < n_token; ++t) {
+            const Floats one = splat(x.at(t, k));
+            for (int p = 0; p < n_panel; ++p)
+                for (int v = 0; v < kVectors; ++v) acc[p][t][v] = fma(weight[p][v], one, acc[p][t][v]);
+        }
+    }
+    for (int t = 0; t < n_token; ++t)
+        for (int p = 0; p < n_panel; ++p)
             for (int v = 0; v < kVectors; ++v) {
-                float* sum = total + (p * n_token + t) * kPanelRows + v * kLanes;
+                float* sum = total + (t * n_panel + p) * kPanelRows + v * kLanes;
                 store(sum, loadf(sum) + acc[p][t][v]);
             }
 }
 
-// One panel for tokens [token, token + n): a piece of the panel stays in the L1 cache while all tokens pass.
+// One token: four panels, as many streams from memory.
 template <class E>
-void panel(const MatmulTask& task, int64_t row, int64_t token, int64_t n) {
-    constexpr int kTokens = kVectors == 1 ? 12 : kRegisters == 32 || kVectors == 2 ? 6 : 2;
-    alignas(64) float total[kBlockTokens * kPanelRows];
-    for (int64_t i = 0; i < n * kPanelRows; ++i) total[i] = 0;
+void one_token(const MatmulTask& task, int64_t row) {
+    constexpr int kPanels = 4;
+    alignas(64) float total[kPanels * kPanelRows] = {};
+    const auto* x = reinterpret_cast<const float*>(act_row(task, 0));
+    const int64_t apart = kPanelRows * task.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
     for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {
-        const int64_t end = begin + kChunk < task.n_in ? begin + kChunk : task.n_in;
-        int64_t t = 0;
-        for (; t + kTokens <= n; t += kTokens) tile<E, 1, kTokens>(task, row, token + t, begin, end, total + t * kPanelRows);
-        for (; t + 2 <= n; t += 2) tile<E, 1, 2>(task, row, token + t, begin, end, total + t * kPanelRows);
-        if (t < n) tile<E, 1, 1>(task, row, token + t, begin, end, total + t * kPanelRows);
+        const int64_t n = begin + kChunk < task.n_in ? kChunk : task.n_in - begin;
+        tile<E, kPanels, 1, false>(weights_of<E>(task, row) + begin * kPanelRows, apart, RowsInPlace<1>{{x + begin}}, n, total);
     }
-    for (int64_t t = 0; t < n; ++t) finish_panel(task, row, token + t, total + t * kPanelRows);
+    for (int p = 0; p < kPanels; ++p) finish_panel(task, row + p * kPanelRows, 0, total + p * kPanelRows);
 }
+
+// Panels for tokens [token, token + n): a piece of them stays in the L1 cache while all tokens pass.
+template <class E>
+struct Panels {
+    const MatmulTask& task;
+    int64_t row, token, n;
+    const typename E::Stored* w;
+    int64_t apart;  // 0 = there is no second panel: the first stands for it
+    alignas(64) float total[(kBlockTokens + kManyTokens) * kManyPanels * kPanelRows];
+    alignas(64) float x[kVectors == 1 ? kManyTokens * kChunk : 1];
+    alignas(64) float floats[kVectors == 1 ? kManyPanels * kChunk * kPanelRows : 1];
+
+    Panels(const MatmulTask& t, int64_t first_row, int64_t first_token)
+        : task(t), row(first_row), token(first_token), n(t.n_token - token < kBlockTokens ? t.n_token - token : kBlockTokens),
+          w(weights_of<E>(t, row)), apart(0) {
+        if (kManyPanels > 1 && row + kPanelRows < t.row_end) apart = kPanelRows * t.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
+        for (int64_t i = 0; i < (n + kManyTokens) * kManyPanels * kPanelRows; ++i) total[i] = 0;
+    }
+
+    // Inputs [begin, begin + n_in), whose weights are W's at `at`, for n_token tokens from t on; tokens past the last are the last.
+    template <class W, int n_token>
+    void tokens(const typename W::Stored* at, int64_t panels_apart, int64_t begin, int64_t n_in, int64_t t) {
+        RowsInPlace<n_token> rows;
+        for (int i = 0; i < n_token; ++i)
+            rows.row[i] = reinterpret_cast<const float*>(act_row(task, token + (t + i < n ? t + i : n - 1))) + begin;
+        float* sums = total + t * kManyPanels * kPanelRows;
+        if constexpr (kVectors == 1) {
+            for (int i = 0; i < n_token; ++i) {
+                int64_t k = 0;
+                for (; k + kLanes <= n_in; k += kLanes) store(x + i * kChunk + k, loadf(rows.row[i] + k));
+                for (; k < n_in; ++k) x[i * kChunk + k] = rows.row[i][k];
+            }
+            tile<W, kManyPanels, n_token, kVectors == 1 && sizeof(typename W::Stored) == sizeof(typename E::Stored)>(at, panels_apart, CopiedRows{x}, n_in, sums);
+        } else {
+            tile<W, kManyPanels, n_token, kVectors == 1 && sizeof(typename W::Stored) == sizeof(typename E::Stored)>(at, panels_apart, rows, n_in, sums);
+        }
+    }
+
+    template <class W>
+    void chunk(const typename W::Stored* at, int64_t panels_apart, int64_t begin, int64_t n_in) {
+        int64_t t = 0;
+        for (; t + kManyTokens <= n; t += kManyTokens) tokens<W, kManyTokens>(at, panels_apart, begin, n_in, t);
+        if constexpr (kManyTokens > 8) {
+            for (; n - t > 4; t += 8) tokens<W, 8>(at, panels_apart, begin, n_in, t);
+            for (; n - t > 2; t += 4) tokens<W, 4>(at, panels_apart, begin, n_in, t);
+        }
+        for (; t + 2 <= n; t += 2) tokens<W, 2>(at, panels_apart, begin, n_in, t);
+        if (t < n) tokens<W, 1>(at, panels_apart, begin, n_in, t);
+    }
+
+    // Where many tokens share them, weights are made floats once.
+    void unpacked_chunk(int64_t begin, int64_t n_in) {
+        constexpr int64_t kAhead = kChunk * kPanelRows;  // elements: the next chunk
+        for (int p = 0; p < kManyPanels; ++p)
+            for (int64_t k = 0; k < n_in * kPanelRows; k += kLanes) {
+                const auto* at = w + p * apart + begin * kPanelRows + k;
+                __builtin_prefetch(at + kAhead, 0, 2);
+                store(floats + p * kChunk * kPanelRows + k, E::get(at));
+            }
+        chunk<AsF32>(floats, kChunk * kPanelRows, begin, n_in);
+    }
+
+    void run() {
+        for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {
+            const int64_t n_in = begin + kChunk < task.n_in ? kChunk : task.n_in - begin;
+            if (kVectors == 1 && sizeof(typename E::Stored) < sizeof(float) && n > kUnpackFrom)
+                unpacked_chunk(begin, n_in);
+            else
+                chunk<E>(w + begin * kPanelRows, apart, begin, n_in);
+        }
+        for (int64_t t = 0; t < n; ++t)
+            for (int p = 0; p < (apart ? kManyPanels : 1); ++p)
+                finish_panel(task, row + p * kPanelRows, token + t, total + (t * kManyPanels + p) * kPanelRows);
+    }
+};
 
 template <class E>
 void matmul(const MatmulTask& task) {
     int64_t row = task.row_begin;
     if (task.n_token == 1)
-        for (; row + 4 * kPanelRows <= task.row_end; row += 4 * kPanelRows) {
-            alignas(64) float total[4 * kPanelRows] = {};
-            for (int64_t begin = 0; begin < task.n_in; begin += kChunk)
-                tile<E, 4, 1>(task, row, 0, begin, begin + kChunk < task.n_in ? begin + kChunk : task.n_in, total);
-            for (int p = 0; p < 4; ++p) finish_panel(task, row + p * kPanelRows, 0, total + p * kPanelRows);
+        for (; row + 4 * kPanelRows <= task.row_end; row += 4 * kPanelRows) one_token<E>(task, row);
+    for (; row < task.row_end; row += kManyPanels * kPanelRows)
+        for (int64_t t = 0; t < task.n_token; t += kBlockTokens) {
+            Panels<E> panels(task, row, t);
+            panels.run();
         }
-    for (; row < task.row_end; row += kPanelRows)
-        for (int64_t t = 0; t < task.n_token; t += kBlockTokens)
-            panel<E>(task, row, t, task.n_token - t < kBlockTokens ? task.n_token - t : kBlockTokens);
 }
 
 constexpr MatmulKernels kernels() {
