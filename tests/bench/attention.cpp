@@ -28,7 +28,8 @@ struct Bench {
     Buffer memory;  // huge pages, as caches have
     uint8_t* pool;
     std::vector<int32_t> pages, begin, end, stretch;
-    std::vector<float> q, out, state, unpacked;
+    std::vector<float> q, out, state, room;
+    float* unpacked;  // in `room`, at the start of a cache line, as scratch is
     std::vector<const float*> q_rows;
     std::vector<float*> out_rows;
     std::vector<Q8Block> codes;
@@ -54,7 +55,8 @@ struct Bench {
         begin.assign(kMost, 0), end.assign(kMost, n_key), stretch.assign(kMost, n_key);
         q = random.normals(static_cast<std::size_t>(kMost * width));
         out.resize(q.size()), state.resize(2 * kMost);
-        unpacked.resize(static_cast<std::size_t>(2 * kKeysAtOnce * width));
+        room.resize(static_cast<std::size_t>(2 * kKeysAtOnce * width + 16));
+        unpacked = room.data() + (64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64) % 64 / sizeof(float);
         codes.resize(static_cast<std::size_t>(kMost * width / 32));
         for (int64_t i = 0; i < kMost; ++i) {
             q_rows.push_back(q.data() + i * width), out_rows.push_back(out.data() + i * width);
@@ -78,7 +80,7 @@ struct Bench {
 int main(int argc, char** argv) {
     const auto level = choose_level();
     if (!level) return 1;
-    if (cycles() == 0) return std::printf("the processor's cycles cannot be counted here\n"), 1;
+    if (!can_count_cycles()) return std::printf("the processor's cycles cannot be counted here\n"), 1;
     int first = 1;
     const bool large = argc > first && std::string(argv[first]) == "-m";
     first += large ? 1 : 0;
@@ -94,7 +96,7 @@ int main(int argc, char** argv) {
         Bench bench(level->kernels, type, width, large);
         for (const int64_t n : kQueries) {
             bench.task.n_query = static_cast<int32_t>(n);
-            bench.task.unpacked = bench.unpacked.data();
+            bench.task.unpacked = bench.unpacked;
             const double all = good_cycles([&] { bench.run(level->kernels); });
             std::printf(" %6.0f (%3.1f)", all / static_cast<double>(n * bench.n_page), static_cast<double>(bench.n_page * bench.layer_bytes) / all);
         }

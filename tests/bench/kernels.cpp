@@ -111,7 +111,7 @@ bool is_wanted(const FormatInfo& info, int argc, char** argv, int first) {
 }
 
 int count_cycles(const Kernels& kernels, int argc, char** argv) {
-    if (cycles() == 0) return std::printf("the processor's cycles cannot be counted here\n"), 1;
+    if (!can_count_cycles()) return std::printf("the processor's cycles cannot be counted here\n"), 1;
     constexpr int64_t kTokens[] = {1, 2, 4, 8, 16, 32, 128}, kRows = 64, kWidth = 2048;
     std::printf("level %s, multiply-adds per cycle\n%-8s", kernels.name, "format");
     for (const int64_t n : kTokens) std::printf(" %5dx", static_cast<int>(n));

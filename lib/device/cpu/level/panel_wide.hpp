@@ -245,13 +245,13 @@ void slab_tile(const hearth::cpu::MatmulTask& task, const Slab<F>& slab, int64_t
 template <class F>
 void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token, int64_t n) {
     Slab<F> slab;
-    Floats acc[kBlockTokens + 4][kPair];
-    for (int64_t t = 0; t < n + 4; ++t) acc[t][0] = acc[t][1] = Floats{};
+    Floats acc[kBlockTokens + 8][kPair];
+    for (int64_t t = 0; t < n + 8; ++t) acc[t][0] = acc[t][1] = Floats{};
     const bool has_both = row + kRows < task.row_end;
     const uint8_t* w[kPair] = {task.weight + row * task.row_bytes, task.weight + (has_both ? row + kRows : row) * task.row_bytes};
     const int64_t n_block = task.n_in / F::kElements;
     constexpr int kSlabBytes = Slab<F>::kBlocks * PanelShape<F>::kBlockBytes, kLines = (kSlabBytes + 63) / 64;
-    const int n_turn = static_cast<int>((n + 5) / 6) * 8;
+    const int n_turn = static_cast<int>((n + 7) / 8) * 8;
     for (int64_t first = 0; first < n_block; first += Slab<F>::kBlocks) {
         const int now = static_cast<int>(n_block - first < Slab<F>::kBlocks ? n_block - first : Slab<F>::kBlocks);
         for (int p = 0; p < kPair; ++p) slab.unpack(p, w[p] + first * PanelShape<F>::kBlockBytes, now);
@@ -259,9 +259,9 @@ void many_tokens(const hearth::cpu::MatmulTask& task, int64_t row, int64_t token
         const int64_t next = is_last ? kPair * kRows * task.row_bytes : (first + Slab<F>::kBlocks) * PanelShape<F>::kBlockBytes;
         LinesToFetch lines{{w[0] + next, w[1] + next}, kLines, (kLines + n_turn - 1) / n_turn};
         for (int64_t t = 0; t < n;) {
-            if (const int64_t left = n - t; left > 8 || left == 5 || left == 6) {
-                slab_tile<F, 6>(task, slab, token + t, first, now, lines, acc + t);
-                t += 6;
+            if (n - t > 4) {
+                slab_tile<F, 8>(task, slab, token + t, first, now, lines, acc + t);
+                t += 8;
             } else {
                 slab_tile<F, 4>(task, slab, token + t, first, now, lines, acc + t);
                 t += 4;
