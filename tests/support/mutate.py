@@ -22,8 +22,8 @@ class Mistake(Exception):
 
 
 class Mutation:
-    def __init__(self, path, name, tests):
-        self.path, self.name, self.tests = path, name, tests
+    def __init__(self, path, name, needs, tests):
+        self.path, self.name, self.needs, self.tests = path, name, needs, tests
         self.old, self.new = [], []
 
     def apply_to(self, text):
@@ -37,7 +37,7 @@ class Mutation:
 
 
 def read_table():
-    """A line with a path, below it `name: kind[ filter], ...`, below that what is replaced (-) by what (+)."""
+    """A line with a path, below it `name (flag): kind[ filter], ...`, below that what is replaced (-) by what (+)."""
     mutations, path = [], None
     for number, line in enumerate(TABLE.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -45,8 +45,9 @@ def read_table():
         if not line.startswith(" "):
             path = line
         elif re.match(r"  \S", line):
-            name, tests = line.strip().split(": ", 1)
-            mutations.append(Mutation(path, name, [t.strip().partition(" ")[::2] for t in tests.split(",")]))
+            head, tests = line.strip().split(": ", 1)
+            name, _, needs = head.rstrip(")").partition(" (")
+            mutations.append(Mutation(path, name, needs, [t.strip().partition(" ")[::2] for t in tests.split(",")]))
         elif re.match(r"    [-+]( |$)", line):
             (mutations[-1].old if line[4] == "-" else mutations[-1].new).append(line[6:])
         else:
@@ -159,10 +160,21 @@ def try_mutation(m, limits, jobs):
     return None
 
 
+def processor_has(flag):
+    try:
+        return re.search(rf"^flags\s*:.*\b{flag}\b", pathlib.Path("/proc/cpuinfo").read_text(), re.M) is not None
+    except OSError:
+        return False
+
+
 def break_one_by_one(mutations, jobs):
     limits = prove_baseline(mutations, jobs)
-    caught, survived, errors = 0, 0, 0
+    caught, survived, errors, left_out = 0, 0, 0, 0
     for m in mutations:
+        if m.needs and not processor_has(m.needs):
+            print(f"NOT RUN   {m.name}: this processor has no {m.needs}", flush=True)
+            left_out += 1
+            continue
         started = time.monotonic()
         try:
             how = try_mutation(m, limits, jobs)
@@ -173,7 +185,7 @@ def break_one_by_one(mutations, jobs):
         seconds = time.monotonic() - started
         caught, survived = caught + bool(how), survived + (not how)
         print(f"{'caught' if how else 'SURVIVED':9} {m.name} ({seconds:.0f} s){' by ' + how if how else ''}", flush=True)
-    print(f"{caught} caught, {survived} survived" + (f", {errors} errors" if errors else ""))
+    print(f"{caught} caught, {survived} survived" + (f", {errors} errors" if errors else "") + (f", {left_out} not run" if left_out else ""))
     return 1 if survived or errors else 0
 
 
