@@ -147,7 +147,8 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
-    static constexpr int kBytes = 136, kUp = 0;
+    static constexpr int kBytes = 136;
+    [[maybe_unused]] static constexpr int kUp = 0;
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
         const Ints high = bits(bytes_at(w, 2 + g / 4), g % 4 * 2, 3), low = bits(bytes_at(w, 4 + g / 2), g % 2 * 4, 15);
         return minus32(low | (high << 4));

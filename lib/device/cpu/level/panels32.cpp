@@ -80,14 +80,15 @@ struct Q5_1 : Block<Q5_1, 0, 4, true> {
     static HEARTH_INLINE inline Floats min_step(const uint8_t* w, int v) { return half_at(w, 2, v); }
 };
 struct Q8_0 : Block<Q8_0, kSignedOffset, kIsSigned> {
-    static constexpr int kBytes = 34, kUp = 0;
-    [[maybe_unused]] static constexpr int kWholeBytesAt = 2;
+    static constexpr int kBytes = 34;
+    [[maybe_unused]] static constexpr int kWholeBytesAt = 2, kUp = 0;
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) { return codes_at(w, 2, g, v); }
     static HEARTH_INLINE inline Floats step(const uint8_t* w, int v) { return half_at(w, 0, v); }
 };
 struct IQ4_NL : Block<IQ4_NL, kSignedOffset, kIsSigned> {
-    static constexpr int kBytes = 18, kUp = 0;
+    static constexpr int kBytes = 18;
+    [[maybe_unused]] static constexpr int kUp = 0;
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         return iq4_values(nibbles(w + 2 * kRows, g, v));
