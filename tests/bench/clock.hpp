@@ -63,7 +63,9 @@ double good_cycles(F f) {
             f();
             all.push_back(static_cast<double>(cycles() - begin));
         } else {
-            const double rate = clock_rate(), begin = seconds();
+            const double rate = clock_rate();
+            f();  // wide registers are slow until they have been in use for a while
+            const double begin = seconds();
             f();
             all.push_back((seconds() - begin) * rate);
         }

@@ -34,12 +34,20 @@ struct Scales {
     Floats d[kVectors], m[kVectors];
 };
 
+// The integer scales and minima of a block as bytes, for registers of 64: those of 4 groups of all rows are made at once. Scales are signed.
+template <int n_group>
+struct ScaleBytes {
+    alignas(64) uint8_t scale[n_group][kRows], min[n_group][kRows];
+    HEARTH_INLINE void put(uint8_t (*to)[kRows], int first, Ints bytes) { store(to[first], bytes); }
+};
+
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
 // the kLanes rows of register v codes(w, j, g, v), elements 32j+4g..32j+4g+3 as bytes: signed ones where kSigned,
 // otherwise kFlush steps of them fit 16 bits. j is a constant, so that shifts are immediate: it counts to kPeriod, after
 // which w is kPeriodFile bytes of a file block further on. w points at the fields of a block of a panel, each 16 times its
 // offset in the fields' order (layout.cpp); kWholeBytesAt is where codes of 8 bits begin, -1 = codes are smaller. F::finish() adds a
-// block's sums. Codes are kUp bits higher than their values.
+// block's sums. Codes are kUp bits higher than their values. Where panel_wide.hpp has the loops, scale_bytes(w, bytes) makes
+// a block's ScaleBytes.
 template <class F>
 struct PanelShape {
     static constexpr int kGroups = F::kElements / 32, kBlockBytes = kRows * F::kBytes, kPeriodBytes = kRows * F::kPeriodFile;

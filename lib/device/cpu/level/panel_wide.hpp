@@ -24,21 +24,23 @@ struct FloatScales {
     Ints pair[(F::kElements / F::kGroup + 1) / 2];
 
     HEARTH_INLINE void fill(const uint8_t* w) {
-        Scales<F> s;
-        F::fill(w, s);
-        const Floats d = s.d[0] * (1.0f / (1 << F::kUp));
-        if constexpr (F::kHasMin) m = F::kScaled ? -s.m[0] : s.m[0];
+        constexpr int kGroups = F::kElements / F::kGroup;
+        const Floats d = F::step(w, 0) * (1.0f / (1 << F::kUp));
+        if constexpr (F::kHasMin) m = F::kScaled ? -F::min_step(w, 0) : F::min_step(w, 0);
         if constexpr (!F::kScaled) {
             step[0] = d;
         } else {
+            ScaleBytes<kGroups> bytes;
+            F::scale_bytes(w, bytes);
             Ints total{};
-            for (int g = 0; g < F::kElements / F::kGroup; ++g) {
-                step[g] = d * to_floats(s.factor[g][0]);
-                total += g * F::kGroup / 32 % 2 == 0 ? s.factor[g][0] : -s.factor[g][0];
+            for (int g = 0; g < kGroups; ++g) {
+                const Ints factor = load_signed_bytes(bytes.scale[g]);
+                step[g] = d * to_floats(factor);
+                total = g * F::kGroup / 32 % 2 == 0 ? total + factor : total - factor;
             }
             start = d * to_floats(total) * -kBase;
             if constexpr (F::kHasMin)
-                for (int j = 0; j < F::kElements / F::kGroup / 2; ++j) pair[j] = s.pair[j][0];
+                for (int j = 0; j < kGroups / 2; ++j) pair[j] = byte_pairs<false>(bytes.min[2 * j], bytes.min[2 * j + 1]);
         }
     }
 };

@@ -75,8 +75,19 @@ HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
     return {{scale6(w, 2 * j), scale6(w, 2 * j + 1)}, {min6(w, 2 * j), min6(w, 2 * j + 1)}};
 }
 
+// The same for four groups at a time.
+HEARTH_INLINE inline Ints bytes_of4(const uint8_t* w, int offset) { return loadi(w + offset * kRows); }
+HEARTH_INLINE inline void scale_bytes6(const uint8_t* w, ScaleBytes<8>& to) {
+    const Ints a = bytes_of4(w, 4), b = bytes_of4(w, 8), c = bytes_of4(w, 12);
+    to.put(to.scale, 0, bits(a, 0, 63));
+    to.put(to.scale, 4, bits(c, 0, 15) | bits(a, 2, 0x30));
+    to.put(to.min, 0, bits(b, 0, 63));
+    to.put(to.min, 4, bits(c, 4, 15) | bits(b, 2, 0x30));
+}
+
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
     static constexpr int kBytes = 144, kUp = up(4);
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<8>& to) { scale_bytes6(w, to); }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
@@ -88,6 +99,7 @@ struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
 // Five planes of 32 bytes: bits 0-4 of byte p are group p, the rest is pieces of groups 5 to 7 (see layout.cpp).
 struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
     static constexpr int kBytes = 176, kUp = up(3);
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<8>& to) { scale_bytes6(w, to); }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return rows6(w, j); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
@@ -103,6 +115,9 @@ struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
 // Twice three planes of 32 bytes: bits 0-5 of byte p are group p, bits 6-7 a third of group 3.
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     static constexpr int kBytes = 210, kUp = up(2);
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
+        for (int g = 0; g < 16; g += 4) to.put(to.scale, g, bytes_of4(w, 2 + g));
+    }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 2 + 2 * j), bytes_at(w, 3 + 2 * j)}, {}}; }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
@@ -116,6 +131,13 @@ struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
 // (Wide panels have all codes as high as they can be.)
 struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
     static constexpr int kBytes = 84, kUp = up(6);
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
+        for (int g = 0; g < 16; g += 4) {
+            const Ints both = bytes_of4(w, 4 + g);
+            to.put(to.scale, g, bits(both, 0, 15));
+            to.put(to.min, g, bits(both, 4, 15));
+        }
+    }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
         const Ints a = bytes_at(w, 4 + 2 * j), b = bytes_at(w, 5 + 2 * j);
         return {{scale(a, j), scale(b, j)}, {bits(a, 4, 15), bits(b, 4, 15)}};
@@ -132,6 +154,13 @@ struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
 // Three planes of 32 bytes: bits 0-2 and 3-5 of byte p are groups 2p and 2p+1, bits 6-7 pieces of groups 6 and 7.
 struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     static constexpr int kBytes = 110, kUp = up(5);
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
+        const Ints high = bytes_of4(w, 10);
+        unrolled<4>([&](auto quarter) HEARTH_INLINE {
+            constexpr int g = 4 * decltype(quarter)::value;
+            to.put(to.scale, g, minus32(bits(bytes_of4(w, 2 + g % 8), g / 8 * 4, 15) | bits(high, g / 2 - 4, 0x30)));
+        });
+    }
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
         return minus32(bits(bytes_at(w, 2 + g % 8), g / 8 * 4, 15) | (bits(bytes_at(w, 10 + g % 4), g / 4 * 2, 3) << 4));
     }
@@ -152,6 +181,12 @@ struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
         const Ints high = bits(bytes_at(w, 2 + g / 4), g % 4 * 2, 3), low = bits(bytes_at(w, 4 + g / 2), g % 2 * 4, 15);
         return minus32(low | (high << 4));
+    }
+    static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<8>& to) {
+        for (int g = 0; g < 8; ++g) {
+            const Ints all = scale(w, g);  // four times
+            __builtin_memcpy(to.scale[g], &all, kRows);
+        }
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
     template <class J>
