@@ -81,13 +81,13 @@ const typename E::Stored* weights_of(const MatmulTask& task, int64_t row) {
 // come from memory.
 template <class E, int n_panel, int n_token, bool is_far, class X>
 HEARTH_INLINE inline void tile(const typename E::Stored* w, int64_t apart, X x, int64_t n, float* total) {
-    constexpr int64_t kAhead = 4096 / sizeof(typename E::Stored);
+    constexpr int64_t kAhead = 1024 / sizeof(typename E::Stored);
     Floats acc[n_panel][n_token][kVectors] = {};
     for (int64_t k = 0; k < n; ++k) {
         Floats weight[n_panel][kVectors];
         for (int p = 0; p < n_panel; ++p) {
             const auto* at = w + p * apart + k * kPanelRows;
-            if (is_far && n_token > 1) __builtin_prefetch(at + kAhead);
+            if (is_far) __builtin_prefetch(at + kAhead);
             for (int v = 0; v < kVectors; ++v) weight[p][v] = E::get(at + v * kLanes);
         }
         for (int t = 0; t < n_token; ++t) {
@@ -113,7 +113,7 @@ void one_token(const MatmulTask& task, int64_t row) {
     const int64_t apart = kPanelRows * task.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
     for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {
         const int64_t n = begin + kChunk < task.n_in ? kChunk : task.n_in - begin;
-        tile<E, kPanels, 1, false>(weights_of<E>(task, row) + begin * kPanelRows, apart, RowsInPlace<1>{{x + begin}}, n, total);
+        tile<E, kPanels, 1, kVectors == 1>(weights_of<E>(task, row) + begin * kPanelRows, apart, RowsInPlace<1>{{x + begin}}, n, total);
     }
     for (int p = 0; p < kPanels; ++p) finish_panel(task, row + p * kPanelRows, 0, total + p * kPanelRows);
 }
