@@ -58,10 +58,10 @@ struct Expected {
     std::vector<double> bound;
 };
 
-// How far an output may be off because its sums stand on 1.5 * 2^23 (lib/device/cpu/level/panel_wide.hpp). A group's sum counts in units of
-// which its weights span up to 255, and at least 96 where they spread most in a block: codes of 2 bits reach 192, and quantising
-// fills half of that. Each of up to 16 groups of a block is added to a float32 that holds a few bases: 4 of them
-// round by 4 * 1.5 * 2^23 * 2^-24 = 3 units.
+// How far an output may be off because its sums stand on 1.5 * 2^23 (lib/device/cpu/level/panel_wide.hpp). A group's sum counts in
+// units of which its weights span up to 255, and at least 96 where they spread most in a block: codes of 2 bits reach 192, and
+// quantising fills half of that. Each of up to 16 groups of a block is added to a float32 that holds a few bases: 4 of them round by
+// 4 * 1.5 * 2^23 * 2^-24 = 3 units.
 inline double rounding_on_base(const double* weight, const double* seen, int64_t n_in) {
     double total = 0;
     for (int64_t block = 0; block < n_in; block += 256) {

@@ -40,7 +40,8 @@ struct Q8Block {
 };
 
 // 256 activations x = d * q, with the sums of each 16 and of each 32 q. A level that starts sums at kSumBase has -q in place of q in
-// every other 32, where they start at kMinusSumBase, so that what the bases add stays small: start is that, less 128 times the sum of what q has.
+// every other 32, where they start at kMinusSumBase, so that what the bases add stays small. start: that base, less 128 times
+// the sum of what is in place of q.
 struct Q8SuperBlock {
     float d;
     int16_t sum[16], sum32[8];

@@ -56,8 +56,8 @@ constexpr int64_t kChunk = kLanes == 16 ? 128 : 256;  // inputs summed in one ch
 
 constexpr int64_t kBlockTokens = 128;  // their sums for the panels below stay in the L1 cache
 
-// Panels and tokens that share what they load: where a register is a panel's rows, two panels, whose rows of activations are copied next to each
-// other (there are not as many addresses in registers as rows).
+// Panels and tokens that share what they load: where a register is a panel's rows, two panels, for which rows of activations are
+// copied next to each other (there are fewer registers for addresses than rows).
 constexpr int kManyPanels = kVectors == 1 ? 2 : 1;
 constexpr int64_t kUnpackFrom = 32;  // tokens: above it weights are made floats once for all
 constexpr int kManyTokens = kVectors == 1 ? 12 : kRegisters == 32 || kVectors == 2 ? 6 : 2;
@@ -77,8 +77,13 @@ const typename E::Stored* weights_of(const MatmulTask& task, int64_t row) {
     return reinterpret_cast<const typename E::Stored*>(task.weight + row * task.row_bytes);
 }
 
-// Adds n inputs of n_panel panels, `apart` elements from each other, to sums of n_token tokens: total[n_token][n_panel][16]. is_far: the panels
-// come from memory.
+template <class E>
+int64_t panels_apart(const MatmulTask& task) {  // in elements
+    return kPanelRows * task.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
+}
+
+// Adds n inputs of n_panel panels, `apart` elements from each other, to sums of n_token tokens: total[n_token][n_panel][16].
+// is_far: the panels come from memory.
 template <class E, int n_panel, int n_token, bool is_far, class X>
 HEARTH_INLINE inline void tile(const typename E::Stored* w, int64_t apart, X x, int64_t n, float* total) {
     constexpr int64_t kAhead = 1024 / sizeof(typename E::Stored);
@@ -110,10 +115,10 @@ void one_token(const MatmulTask& task, int64_t row) {
     constexpr int kPanels = 4;
     alignas(64) float total[kPanels * kPanelRows] = {};
     const auto* x = reinterpret_cast<const float*>(act_row(task, 0));
-    const int64_t apart = kPanelRows * task.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
     for (int64_t begin = 0; begin < task.n_in; begin += kChunk) {
         const int64_t n = begin + kChunk < task.n_in ? kChunk : task.n_in - begin;
-        tile<E, kPanels, 1, kVectors == 1>(weights_of<E>(task, row) + begin * kPanelRows, apart, RowsInPlace<1>{{x + begin}}, n, total);
+        const auto* w = weights_of<E>(task, row) + begin * kPanelRows;
+        tile<E, kPanels, 1, kVectors == 1>(w, panels_apart<E>(task), RowsInPlace<1>{{x + begin}}, n, total);
     }
     for (int p = 0; p < kPanels; ++p) finish_panel(task, row + p * kPanelRows, 0, total + p * kPanelRows);
 }
@@ -132,39 +137,40 @@ struct Panels {
     Panels(const MatmulTask& t, int64_t first_row, int64_t first_token)
         : task(t), row(first_row), token(first_token), n(t.n_token - token < kBlockTokens ? t.n_token - token : kBlockTokens),
           w(weights_of<E>(t, row)), apart(0) {
-        if (kManyPanels > 1 && row + kPanelRows < t.row_end) apart = kPanelRows * t.row_bytes / static_cast<int64_t>(sizeof(typename E::Stored));
+        if (kManyPanels > 1 && row + kPanelRows < t.row_end) apart = panels_apart<E>(t);
         for (int64_t i = 0; i < (n + kManyTokens) * kManyPanels * kPanelRows; ++i) total[i] = 0;
     }
 
     // Inputs [begin, begin + n_in), whose weights are W's at `at`, for n_token tokens from t on; tokens past the last are the last.
     template <class W, int n_token>
-    void tokens(const typename W::Stored* at, int64_t panels_apart, int64_t begin, int64_t n_in, int64_t t) {
+    void tokens(const typename W::Stored* at, int64_t from_panel_to_panel, int64_t begin, int64_t n_in, int64_t t) {
         RowsInPlace<n_token> rows;
         for (int i = 0; i < n_token; ++i)
             rows.row[i] = reinterpret_cast<const float*>(act_row(task, token + (t + i < n ? t + i : n - 1))) + begin;
         float* sums = total + t * kManyPanels * kPanelRows;
+        constexpr bool kFar = kVectors == 1 && sizeof(typename W::Stored) == sizeof(typename E::Stored);  // not unpacked
         if constexpr (kVectors == 1) {
             for (int i = 0; i < n_token; ++i) {
                 int64_t k = 0;
                 for (; k + kLanes <= n_in; k += kLanes) store(x + i * kChunk + k, loadf(rows.row[i] + k));
                 for (; k < n_in; ++k) x[i * kChunk + k] = rows.row[i][k];
             }
-            tile<W, kManyPanels, n_token, kVectors == 1 && sizeof(typename W::Stored) == sizeof(typename E::Stored)>(at, panels_apart, CopiedRows{x}, n_in, sums);
+            tile<W, kManyPanels, n_token, kFar>(at, from_panel_to_panel, CopiedRows{x}, n_in, sums);
         } else {
-            tile<W, kManyPanels, n_token, kVectors == 1 && sizeof(typename W::Stored) == sizeof(typename E::Stored)>(at, panels_apart, rows, n_in, sums);
+            tile<W, kManyPanels, n_token, kFar>(at, from_panel_to_panel, rows, n_in, sums);
         }
     }
 
     template <class W>
-    void chunk(const typename W::Stored* at, int64_t panels_apart, int64_t begin, int64_t n_in) {
+    void chunk(const typename W::Stored* at, int64_t from_panel_to_panel, int64_t begin, int64_t n_in) {
         int64_t t = 0;
-        for (; t + kManyTokens <= n; t += kManyTokens) tokens<W, kManyTokens>(at, panels_apart, begin, n_in, t);
+        for (; t + kManyTokens <= n; t += kManyTokens) tokens<W, kManyTokens>(at, from_panel_to_panel, begin, n_in, t);
         if constexpr (kManyTokens > 8) {
-            for (; n - t > 4; t += 8) tokens<W, 8>(at, panels_apart, begin, n_in, t);
-            for (; n - t > 2; t += 4) tokens<W, 4>(at, panels_apart, begin, n_in, t);
+            for (; n - t > 4; t += 8) tokens<W, 8>(at, from_panel_to_panel, begin, n_in, t);
+            for (; n - t > 2; t += 4) tokens<W, 4>(at, from_panel_to_panel, begin, n_in, t);
         }
-        for (; t + 2 <= n; t += 2) tokens<W, 2>(at, panels_apart, begin, n_in, t);
-        if (t < n) tokens<W, 1>(at, panels_apart, begin, n_in, t);
+        for (; t + 2 <= n; t += 2) tokens<W, 2>(at, from_panel_to_panel, begin, n_in, t);
+        if (t < n) tokens<W, 1>(at, from_panel_to_panel, begin, n_in, t);
     }
 
     // Where many tokens share them, weights are made floats once.

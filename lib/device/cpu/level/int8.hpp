@@ -21,7 +21,8 @@ HEARTH_INLINE inline Ints bits(Ints codes, int shift, int mask) {  // (byte >> s
     return reinterpret_cast<Ints>(mask == 255 >> shift ? shifted : shifted & static_cast<uint8_t>(mask));
 #else
     const Words words = reinterpret_cast<Words>(codes);
-    return reinterpret_cast<Ints>(shift < 0 ? words << -shift : words >> shift) & static_cast<int32_t>(static_cast<uint32_t>(mask) * 0x01010101u);
+    const auto of_all = static_cast<int32_t>(static_cast<uint32_t>(mask) * 0x01010101u);
+    return reinterpret_cast<Ints>(shift < 0 ? words << -shift : words >> shift) & of_all;
 #endif
 }
 HEARTH_INLINE inline Ints raise(Ints codes, int shift) { return codes << shift; }  // bytes must have room above

@@ -12,7 +12,8 @@ constexpr int kRows = static_cast<int>(hearth::cpu::kPanelRows);
 constexpr int kStep = 4 * kRows;      // bytes of 4 neighbouring codes of every row
 constexpr int kVector = 4 * kLanes;   // bytes of a register
 
-// Whether panel_wide.hpp has the loops. Its codes stand as high in their bytes as they can, for the sake of what a float keeps of their sums.
+// Whether panel_wide.hpp has the loops. Its codes stand as high in their bytes as they can, for the sake of what floats keep
+// of their sums.
 #if defined(HEARTH_CPU_TILES)
 constexpr bool kWidePanels = false;
 #else
@@ -34,7 +35,8 @@ struct Scales {
     Floats d[kVectors], m[kVectors];
 };
 
-// The integer scales and minima of a block as bytes, for registers of 64: those of 4 groups of all rows are made at once. Scales are signed.
+// The integer scales and minima of a block as bytes, for registers of 64: those of 4 groups of all rows are made at once.
+// Scales are signed.
 template <int n_group>
 struct ScaleBytes {
     alignas(64) uint8_t scale[n_group][kRows], min[n_group][kRows];

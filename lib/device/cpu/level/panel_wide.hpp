@@ -11,11 +11,6 @@ namespace {
 static_assert(kVectors == 1);
 constexpr float kBase = 12582912.0f;  // kSumBase as a float
 
-HEARTH_INLINE inline Ints dot(Ints sum, Ints codes, Ints q) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(q));
-    return sum;
-}
-
 // What a panel keeps beside the codes of one block, as floats.
 template <class F>
 struct FloatScales {
@@ -78,7 +73,7 @@ struct Wide {
                 for (int p = 0; p < n_panel; ++p) c[p] = codes(g, p);
                 for (int t = 0; t < n_token; ++t) {
                     const Ints q = splat4(act[t]->q + 32 * j + 4 * g);
-                    for (int p = 0; p < n_panel; ++p) sum[t][p] = dot(sum[t][p], c[p], q);
+                    for (int p = 0; p < n_panel; ++p) sum[t][p] = dot_step(sum[t][p], c[p], q);
                 }
             });
             for (int t = 0; t < n_token; ++t)

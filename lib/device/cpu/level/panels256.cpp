@@ -142,7 +142,7 @@ struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
         const Ints a = bytes_at(w, 4 + 2 * j), b = bytes_at(w, 5 + 2 * j);
         return {{scale(a, j), scale(b, j)}, {bits(a, 4, 15), bits(b, 4, 15)}};
     }
-    static HEARTH_INLINE inline Ints scale(Ints bytes, int j) { return j % 2 == 0 && !kWidePanels ? raise(bits(bytes, 0, 15), 2) : bits(bytes, 0, 15); }
+    static HEARTH_INLINE inline Ints scale(Ints bytes, int j) { return j % 2 == 0 ? raise(bits(bytes, 0, 15), 2) : bits(bytes, 0, 15); }
     template <class J>
     static HEARTH_INLINE inline Ints codes(const uint8_t* w, J, int g, int v) {
         if constexpr (kWidePanels) return bits(codes_at(w, 20, g, v), J::value * 2 - kUp, 3 << kUp);

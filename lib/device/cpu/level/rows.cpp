@@ -200,7 +200,9 @@ void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
         Q8SuperBlock& block = out[b];
         block.d = quantise(block.q, x + 256 * b, 256);
         block.pad = 0;
-        const auto start = [](int g32, int total) { return kSumsAreFloats && g32 % 2 == 1 ? kMinusSumBase + 128 * total : kSumBase - 128 * total; };
+        const auto start = [](int g32, int total) {
+            return kSumsAreFloats && g32 % 2 == 1 ? kMinusSumBase + 128 * total : kSumBase - 128 * total;
+        };
         for (int g = 0; g < 16; ++g) {
             int total = 0;
             for (int i = 0; i < 16; ++i) total += block.q[16 * g + i];
