@@ -31,6 +31,9 @@ constexpr int32_t kActs = 4;
 // Sums of a level's integer products may start at these bits, those of the float 1.5 * 2^23: while they stay within 2^22 of it, they are
 // the float 1.5 * 2^23 + sum. A sum of products with the sign changed, started at the bits of -1.5 * 2^23, is the float sum - 1.5 * 2^23.
 constexpr int32_t kSumBase = 0x4b400000, kMinusSumBase = static_cast<int32_t>(0xcb400000);
+constexpr float kSumBaseValue = 12582912.0f;
+
+// What is for such levels, `minus` and `start` below, others leave as it is.
 
 // 32 activations x = d * q, with the sum of q for formats whose codes carry an offset. d has 22 bits, so that 1.5 * 2^23 of it are exact.
 struct Q8Block {

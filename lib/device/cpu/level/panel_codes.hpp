@@ -40,7 +40,6 @@ struct Scales {
 template <int n_group>
 struct ScaleBytes {
     alignas(64) uint8_t scale[n_group][kRows], min[n_group][kRows];
-    HEARTH_INLINE void put(uint8_t (*to)[kRows], int first, Ints bytes) { store(to[first], bytes); }
 };
 
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for
@@ -70,6 +69,41 @@ inline void finish_token(const hearth::cpu::MatmulTask& task, int64_t row, int64
     float total[kRows];
     for (int v = 0; v < kVectors; ++v) store(total + v * kLanes, acc[v]);
     finish_panel(task, row, token, total);
+}
+
+constexpr int kBlockTokens = 128;  // whose sums for a panel, or two, stay in the L1 cache
+
+template <class F, class J>
+HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g, int v) {
+    const Ints codes = F::codes(w, j, g, v);
+    return F::kSigned ? offset_codes(codes) : codes;
+}
+
+// How this level computes with a panel: panel_tile.hpp and panel_wide.hpp have one each. block<n_token>(w, act, acc) adds a block.
+template <class F>
+struct Panel;
+
+// Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
+template <class F, int n_token>
+void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n_stream) {
+    const typename F::Act* act[n_token];
+    find_rows<F, n_token>(task, 0, act);
+    Floats acc[Panel<F>::kStreams][n_token][kVectors] = {};
+    const uint8_t* w = task.weight + row * task.row_bytes;
+    for (int64_t b = 0; b < task.n_in / F::kElements; ++b, w += Panel<F>::kBlockBytes) {
+        for (int s = 0; s < n_stream; ++s) Panel<F>::template block<n_token>(w + s * apart * task.row_bytes, act, acc[s]);
+        for (int t = 0; t < n_token; ++t) ++act[t];
+    }
+    for (int s = 0; s < n_stream; ++s)
+        for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
+}
+
+template <class F, int n_token>
+void few_tokens(const hearth::cpu::MatmulTask& task) {
+    const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = Panel<F>::kStreams;
+    const int64_t per = (n_panel + n_stream - 1) / n_stream;
+    for (int64_t i = 0; i < per; ++i)
+        tile<F, n_token>(task, task.row_begin + i * kRows, per * kRows, static_cast<int>((n_panel - i + per - 1) / per));
 }
 
 }  // namespace

@@ -18,12 +18,6 @@ struct Panel : PanelShape<F> {
     static constexpr int kRun = kSignedSteps || F::kFlush > F::kGroup / 4 ? F::kGroup / 4 : F::kFlush;  // steps with one factor
     static_assert(F::kGroup <= 32);
 
-    template <class J>
-    static HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g, int v) {
-        const Ints codes = F::codes(w, j, g, v);
-        return F::kSigned ? offset_codes(codes) : codes;
-    }
-
     // Steps first..first+kRun-1 of 32 elements, to the sums that finish() finishes or straight to the total. The order
     // (codes, tokens, registers) keeps codes and partial sums in registers and shares each broadcast.
     template <int first, int n_token, class Codes>
@@ -95,7 +89,7 @@ struct Panel : PanelShape<F> {
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
                 const int now = first + decltype(j)::value;
                 for (int line = 0; line < kLines; ++line) __builtin_prefetch(w + kAheadBytes + now * (kBlockBytes / kGroups) + 64 * line);
-                const auto codes = [=](int g, int v) HEARTH_INLINE { return codes_of(at, j, g, v); };
+                const auto codes = [=](int g, int v) HEARTH_INLINE { return codes_of<F>(at, j, g, v); };
                 group<n_token>(codes, act, now, s, total);
                 __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
             });
@@ -111,7 +105,7 @@ struct Panel : PanelShape<F> {
                 unrolled<4>([&](auto pair) HEARTH_INLINE {
                     constexpr int g = 2 * decltype(pair)::value;
                     for (int v = 0; v < kVectors; ++v, to += kVector) {
-                        Ints a = codes_of(w, j, g, v), b = codes_of(w, j, g + 1, v);
+                        Ints a = codes_of<F>(w, j, g, v), b = codes_of<F>(w, j, g + 1, v);
                         join_steps(a, b);
                         store(to, a);
                         store(to + kStep, b);
@@ -128,34 +122,11 @@ struct Panel : PanelShape<F> {
     }
 };
 
-// Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
-template <class F, int n_token>
-void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n_stream) {
-    const typename F::Act* act[n_token];
-    find_rows<F, n_token>(task, 0, act);
-    Floats acc[Panel<F>::kStreams][n_token][kVectors] = {};
-    const uint8_t* w = task.weight + row * task.row_bytes;
-    for (int64_t b = 0; b < task.n_in / F::kElements; ++b, w += Panel<F>::kBlockBytes) {
-        for (int s = 0; s < n_stream; ++s) Panel<F>::template block<n_token>(w + s * apart * task.row_bytes, act, acc[s]);
-        for (int t = 0; t < n_token; ++t) ++act[t];
-    }
-    for (int s = 0; s < n_stream; ++s)
-        for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
-}
-
 // With four registers a token more would lie on the stack, and take the compiler minutes. Where multiplying takes longest codes may as well be
 // unpacked first: half the code, and the compiler's time.
 constexpr int kFewTokens = kSlowBytes ? 0 : kLanes > 4 ? 4 : kRegisters == 32 && kSignedSteps ? 2 : 1;
-template <class F, int n_token>
-void few_tokens(const hearth::cpu::MatmulTask& task) {
-    const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = Panel<F>::kStreams;
-    const int64_t per = (n_panel + n_stream - 1) / n_stream;
-    for (int64_t i = 0; i < per; ++i)
-        tile<F, n_token>(task, task.row_begin + i * kRows, per * kRows, static_cast<int>((n_panel - i + per - 1) / per));
-}
 
 // One panel for up to kBlockTokens tokens: 256 elements are unpacked at a time, into the L1 cache.
-constexpr int kBlockTokens = 128;
 template <class F>
 void unpacked_tile(const hearth::cpu::MatmulTask& task, int64_t token, int64_t first, int n_block, const uint8_t* codes,
                    const Scales<F>* scales, Floats (*acc)[kVectors]) {

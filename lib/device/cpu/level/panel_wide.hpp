@@ -9,7 +9,6 @@
 namespace {
 
 static_assert(kVectors == 1);
-constexpr float kBase = 12582912.0f;  // kSumBase as a float
 
 // What a panel keeps beside the codes of one block, as floats.
 template <class F>
@@ -33,7 +32,7 @@ struct FloatScales {
                 step[g] = d * to_floats(factor);
                 total = g * F::kGroup / 32 % 2 == 0 ? total + factor : total - factor;
             }
-            start = d * to_floats(total) * -kBase;
+            start = d * to_floats(total) * -hearth::cpu::kSumBaseValue;
             if constexpr (F::kHasMin)
                 for (int j = 0; j < kGroups / 2; ++j) pair[j] = byte_pairs<false>(bytes.min[2 * j], bytes.min[2 * j + 1]);
         }
@@ -114,60 +113,33 @@ struct Wide {
     }
 };
 
-template <class F, class J>
-HEARTH_INLINE inline Ints codes_of(const uint8_t* w, J j, int g) {
-    const Ints codes = F::codes(w, j, g, 0);
-    return F::kSigned ? offset_codes(codes) : codes;
-}
-
-// One block straight from the panel; asks for the lines kAheadBytes further on.
-template <class F, int n_token>
-HEARTH_INLINE inline void block(const uint8_t* w, const typename F::Act* const* act, Floats (*acc)[1]) {
+template <class F>
+struct Panel : PanelShape<F> {
     using Shape = PanelShape<F>;
-    using Tile = Wide<F, 1, n_token>;
-    constexpr int kLines = (Shape::kBlockBytes / Shape::kGroups + 63) / 64;
-    FloatScales<F> s;
-    s.fill(w);
-    Floats part[n_token][1];
-    if constexpr (F::kScaled) Tile::begin(&s, part);
-    const uint8_t* at = w;
-    for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
-        unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
-            const int now = first + decltype(j)::value;
-            for (int line = 0; line < kLines; ++line)
-                __builtin_prefetch(w + Shape::kAheadBytes + now * (Shape::kBlockBytes / Shape::kGroups) + 64 * line);
-            const auto codes = [=](int g, int) HEARTH_INLINE { return codes_of<F>(at, j, g); };
-            Tile::add(codes, act, now, &s, F::kScaled ? part : acc);
-            __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
-        });
-    Tile::finish(act, &s, part, acc);
-}
-
-// Some panels that lie `apart` rows from each other, block by block in turn: as many streams from memory.
-template <class F, int n_token>
-void tile(const hearth::cpu::MatmulTask& task, int64_t row, int64_t apart, int n_stream) {
-    const typename F::Act* act[n_token];
-    find_rows<F, n_token>(task, 0, act);
-    Floats acc[PanelShape<F>::kStreams][n_token][1] = {};
-    const uint8_t* w = task.weight + row * task.row_bytes;
-    for (int64_t b = 0; b < task.n_in / F::kElements; ++b, w += PanelShape<F>::kBlockBytes) {
-        for (int s = 0; s < n_stream; ++s) block<F, n_token>(w + s * apart * task.row_bytes, act, acc[s]);
-        for (int t = 0; t < n_token; ++t) ++act[t];
+    // One block straight from the panel; asks for the lines kAheadBytes further on.
+    template <int n_token>
+    static HEARTH_INLINE inline void block(const uint8_t* w, const typename F::Act* const* act, Floats (*acc)[kVectors]) {
+        using Tile = Wide<F, 1, n_token>;
+        constexpr int kLines = (Shape::kBlockBytes / Shape::kGroups + 63) / 64;
+        FloatScales<F> s;
+        s.fill(w);
+        Floats part[n_token][1];
+        if constexpr (F::kScaled) Tile::begin(&s, part);
+        const uint8_t* at = w;
+        for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
+            unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
+                const int now = first + decltype(j)::value;
+                for (int line = 0; line < kLines; ++line)
+                    __builtin_prefetch(w + Shape::kAheadBytes + now * (Shape::kBlockBytes / Shape::kGroups) + 64 * line);
+                const auto codes = [=](int g, int) HEARTH_INLINE { return codes_of<F>(at, j, g, 0); };
+                Tile::add(codes, act, now, &s, F::kScaled ? part : acc);
+                __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
+            });
+        Tile::finish(act, &s, part, acc);
     }
-    for (int s = 0; s < n_stream; ++s)
-        for (int t = 0; t < n_token && t < task.n_token; ++t) finish_token(task, row + s * apart, t, acc[s][t]);
-}
+};
 
-template <class F, int n_token>
-void few_tokens(const hearth::cpu::MatmulTask& task) {
-    const int64_t n_panel = (task.row_end - task.row_begin + kRows - 1) / kRows, n_stream = PanelShape<F>::kStreams;
-    const int64_t per = (n_panel + n_stream - 1) / n_stream;
-    for (int64_t i = 0; i < per; ++i)
-        tile<F, n_token>(task, task.row_begin + i * kRows, per * kRows, static_cast<int>((n_panel - i + per - 1) / per));
-}
-
-constexpr int kPair = 2;           // panels that share the activations of many tokens
-constexpr int kBlockTokens = 128;  // their sums for two panels stay in the L1 cache
+constexpr int kPair = 2;  // panels that share the activations of many tokens
 
 // 256 inputs of two panels, unpacked into the L1 cache.
 template <class F>
@@ -185,7 +157,7 @@ struct Slab {
             const uint8_t* at = w;
             for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
                 unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
-                    unrolled<8>([&](auto g) HEARTH_INLINE { store(to + g.value * kStep, codes_of<F>(at, j, g.value)); });
+                    unrolled<8>([&](auto g) HEARTH_INLINE { store(to + g.value * kStep, codes_of<F>(at, j, g.value, 0)); });
                     to += 8 * kStep;
                 });
         }

@@ -1,14 +1,7 @@
 // Matmul with interleaved panels of the formats in blocks of 256.
 #include <hearth/backend.h>
 
-#include "device/cpu/level/panel_codes.hpp"
-#if defined(HEARTH_CPU_TILES)
-#include "device/cpu/level/tile_panels.hpp"
-#elif defined(__AVX512VNNI__)
-#include "device/cpu/level/panel_wide.hpp"
-#else
-#include "device/cpu/level/panel_tile.hpp"
-#endif
+#include "device/cpu/level/panels.hpp"
 
 namespace {
 
@@ -79,10 +72,10 @@ HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
 HEARTH_INLINE inline Ints bytes_of4(const uint8_t* w, int offset) { return loadi(w + offset * kRows); }
 HEARTH_INLINE inline void scale_bytes6(const uint8_t* w, ScaleBytes<8>& to) {
     const Ints a = bytes_of4(w, 4), b = bytes_of4(w, 8), c = bytes_of4(w, 12);
-    to.put(to.scale, 0, bits(a, 0, 63));
-    to.put(to.scale, 4, bits(c, 0, 15) | bits(a, 2, 0x30));
-    to.put(to.min, 0, bits(b, 0, 63));
-    to.put(to.min, 4, bits(c, 4, 15) | bits(b, 2, 0x30));
+    store(to.scale[0], bits(a, 0, 63));
+    store(to.scale[4], bits(c, 0, 15) | bits(a, 2, 0x30));
+    store(to.min[0], bits(b, 0, 63));
+    store(to.min[4], bits(c, 4, 15) | bits(b, 2, 0x30));
 }
 
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
@@ -116,7 +109,7 @@ struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     static constexpr int kBytes = 210, kUp = up(2);
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
-        for (int g = 0; g < 16; g += 4) to.put(to.scale, g, bytes_of4(w, 2 + g));
+        for (int g = 0; g < 16; g += 4) store(to.scale[g], bytes_of4(w, 2 + g));
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 2 + 2 * j), bytes_at(w, 3 + 2 * j)}, {}}; }
     template <class J>
@@ -134,8 +127,8 @@ struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
         for (int g = 0; g < 16; g += 4) {
             const Ints both = bytes_of4(w, 4 + g);
-            to.put(to.scale, g, bits(both, 0, 15));
-            to.put(to.min, g, bits(both, 4, 15));
+            store(to.scale[g], bits(both, 0, 15));
+            store(to.min[g], bits(both, 4, 15));
         }
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
@@ -158,7 +151,7 @@ struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
         const Ints high = bytes_of4(w, 10);
         unrolled<4>([&](auto quarter) HEARTH_INLINE {
             constexpr int g = 4 * decltype(quarter)::value;
-            to.put(to.scale, g, minus32(bits(bytes_of4(w, 2 + g % 8), g / 8 * 4, 15) | bits(high, g / 2 - 4, 0x30)));
+            store(to.scale[g], minus32(bits(bytes_of4(w, 2 + g % 8), g / 8 * 4, 15) | bits(high, g / 2 - 4, 0x30)));
         });
     }
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {

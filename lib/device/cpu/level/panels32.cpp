@@ -1,14 +1,7 @@
 // Matmul with interleaved panels of the formats in blocks of 32.
 #include <hearth/backend.h>
 
-#include "device/cpu/level/panel_codes.hpp"
-#if defined(HEARTH_CPU_TILES)
-#include "device/cpu/level/tile_panels.hpp"
-#elif defined(__AVX512VNNI__)
-#include "device/cpu/level/panel_wide.hpp"
-#else
-#include "device/cpu/level/panel_tile.hpp"
-#endif
+#include "device/cpu/level/panels.hpp"
 
 namespace {
 

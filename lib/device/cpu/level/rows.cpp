@@ -169,19 +169,14 @@ void softcap(float* y, const float* x, float cap, int64_t n) {
 inline float quantise(int8_t* q, const float* x, int n) {
     Floats top{};
     for (int i = 0; i < n; i += kLanes) top = max(top, abs(loadf(x + i)));
-    const float largest = max_of(top);
-    float d = largest / 127.0f;
+    const float largest = max_of(top), d = largest / 127.0f;
     const Floats inverse = splat(largest > 0 ? 127.0f / largest : 0.0f);
     for (int i = 0; i < n; i += kLanes) {
         int32_t code[kLanes];
         store(code, round_to_ints(loadf(x + i) * inverse));
         for (int k = 0; k < kLanes; ++k) q[i + k] = static_cast<int8_t>(code[k]);
     }
-    uint32_t bits;
-    __builtin_memcpy(&bits, &d, sizeof bits);
-    bits &= ~uint32_t{3};
-    __builtin_memcpy(&d, &bits, sizeof bits);
-    return d;
+    return bits_to_floats(floats_to_bits(splat(d)) & ~3)[0];
 }
 
 void quantise32(Q8Block* out, const float* x, int64_t n) {
@@ -190,9 +185,20 @@ void quantise32(Q8Block* out, const float* x, int64_t n) {
         block.d = quantise(block.q, x + 32 * b, 32);
         block.sum = 0;
         for (int8_t q : block.q) block.sum += q;
-        block.minus = -12582912.0f * block.d;
-        block.start = kSumBase - 128 * block.sum;
+        if constexpr (kSumsAreFloats) {
+            block.minus = -kSumBaseValue * block.d;
+            block.start = kSumBase - 128 * block.sum;
+        }
     }
+}
+
+// What a level that starts sums at kSumBase wants beside the sums of q: where they start, and the sign of every other 32 changed.
+[[maybe_unused]] inline void start_sums(Q8SuperBlock& block) {
+    const auto start = [](int g32, int sum) { return g32 % 2 == 0 ? kSumBase - 128 * sum : kMinusSumBase + 128 * sum; };
+    for (int g = 0; g < 16; ++g) block.start[g] = start(g / 2, block.sum[g]);
+    for (int g = 0; g < 8; ++g) block.start32[g] = start(g, block.sum32[g]);
+    for (int g = 32; g < 256; g += 64)
+        for (int i = 0; i < 32; ++i) block.q[g + i] = static_cast<int8_t>(-block.q[g + i]);
 }
 
 void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
@@ -200,22 +206,13 @@ void quantise256(Q8SuperBlock* out, const float* x, int64_t n) {
         Q8SuperBlock& block = out[b];
         block.d = quantise(block.q, x + 256 * b, 256);
         block.pad = 0;
-        const auto start = [](int g32, int total) {
-            return kSumsAreFloats && g32 % 2 == 1 ? kMinusSumBase + 128 * total : kSumBase - 128 * total;
-        };
         for (int g = 0; g < 16; ++g) {
             int total = 0;
             for (int i = 0; i < 16; ++i) total += block.q[16 * g + i];
             block.sum[g] = static_cast<int16_t>(total);
-            block.start[g] = start(g / 2, total);
         }
-        for (int g = 0; g < 8; ++g) {
-            const int total = block.sum[2 * g] + block.sum[2 * g + 1];
-            block.sum32[g] = static_cast<int16_t>(total);
-            block.start32[g] = start(g, total);
-        }
-        for (int g = 32; kSumsAreFloats && g < 256; g += 64)
-            for (int i = 0; i < 32; ++i) block.q[g + i] = static_cast<int8_t>(-block.q[g + i]);
+        for (int g = 0; g < 8; ++g) block.sum32[g] = static_cast<int16_t>(block.sum[2 * g] + block.sum[2 * g + 1]);
+        if constexpr (kSumsAreFloats) start_sums(block);
     }
 }
 
