@@ -189,7 +189,7 @@ int bench(const BenchOptions& options) {
     CLI_TRY(const auto info, model.info());
     CLI_TRY(const int32_t n_thread, runtime.n_thread());
     const std::string level = cpu_level(runtime);
-    const Roofline roof{read_bandwidth(n_thread), int8_peak(n_thread)};
+    const Roofline roof{read_bandwidth(n_thread), int8_peak(level, n_thread)};
     char line[160];
     std::snprintf(line, sizeof line, "roofline, %d threads: reads %.1f GB/s, int8 %.0f GFLOP/s", n_thread, roof.bytes_per_second * 1e-9,
                   roof.multiply_adds_per_second * 2e-9);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <thread>
 #include <vector>
 #if defined(__unix__)
@@ -73,7 +74,17 @@ __attribute__((target("avx2"))) void multiply_avx2() {
             : "x"(x)
             : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8");
 }
-// Twelve products of 64 bytes a turn, added by the same instruction (level v4): two a cycle that take five cycles each need ten.
+// Twelve products of 32 bytes a turn, added by the same instruction (level v3-vnni): two a cycle that take five cycles each need ten.
+__attribute__((target("avx2,avxvnni"))) void multiply_avx_vnni() {
+    const __m256i x = _mm256_set1_epi8(1);
+    __m256i sum[12] = {};
+    for (int64_t i = 0; i < kTurns; ++i)
+        for (__m256i& one : sum) {
+            one = _mm256_dpbusd_avx_epi32(one, x, x);
+            __asm__ volatile("" : "+x"(one));
+        }
+}
+// The same of 64 bytes (level v4).
 __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
     const __m512i x = _mm512_set1_epi8(1);
     for (int64_t i = 0; i < kTurns; ++i)
@@ -85,6 +96,18 @@ __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
             : "v"(x)
             : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12");
 }
+
+struct Products {
+    std::string_view level;
+    void (*multiply)();
+    int64_t per_turn;
+};
+constexpr Products kProducts[] = {
+    {"v3", multiply_avx2, 8 * 32},
+    {"v3-vnni", multiply_avx_vnni, 12 * 32},
+    {"v4", multiply_vnni, 12 * 64},
+    {"v4-amx", multiply_vnni, 12 * 64},
+};
 #endif
 
 }  // namespace
@@ -110,16 +133,16 @@ double read_bandwidth(int n_thread, std::size_t bytes) {
     return static_cast<double>(bytes) / seconds;
 }
 
-double int8_peak(int n_thread) {
+double int8_peak(std::string_view level, int n_thread) {
 #if defined(__x86_64__) && defined(__GNUC__)
-    const bool vnni = __builtin_cpu_supports("avx512vnni") != 0;
-    if (!vnni && !__builtin_cpu_supports("avx2")) return 0;
-    const double seconds = best_seconds(n_thread, [vnni](int) { vnni ? multiply_vnni() : multiply_avx2(); });
-    return static_cast<double>(kTurns) * (vnni ? 12 * 64 : 8 * 32) * n_thread / seconds;
-#else
-    static_cast<void>(n_thread);
-    return 0;
+    for (const Products& products : kProducts) {
+        if (products.level != level) continue;
+        const double seconds = best_seconds(n_thread, [&](int) { products.multiply(); });
+        return static_cast<double>(kTurns * products.per_turn) * n_thread / seconds;
+    }
 #endif
+    static_cast<void>(level), static_cast<void>(n_thread);
+    return 0;
 }
 
 }  // namespace cli

@@ -18,7 +18,7 @@ import gguf_writer
 PROGRAM = ""
 TOP = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = pathlib.Path(os.environ.get("HEARTH_TEST_FIXTURES", TOP.parent / "shared" / "fixtures"))
-LEVELS = ("generic", "generic-tiles", "neon-dot", "neon-i8mm", "v2", "v3", "v4", "v4-amx")
+LEVELS = ("generic", "generic-tiles", "neon-dot", "neon-i8mm", "v2", "v3", "v3-vnni", "v4", "v4-amx")
 
 
 def fixture(name):

@@ -339,7 +339,7 @@ std::vector<float> Candidate::output(const OpCase& test, const RunStyle& style) 
 
 std::vector<Candidate> cpu_levels() {
     std::vector<Candidate> found;
-    for (const char* level : {"v2", "v3", "v4", "v4-amx", "neon-dot", "neon-i8mm", "generic", "generic-tiles"}) {
+    for (const char* level : {"v2", "v3", "v3-vnni", "v4", "v4-amx", "neon-dot", "neon-i8mm", "generic", "generic-tiles"}) {
         const ScopedVariable forced("HEARTH_CPU_LEVEL", level);
         Host host(1);
         hearth_device* device = nullptr;

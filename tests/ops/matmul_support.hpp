@@ -49,7 +49,7 @@ inline Sees sees(const Candidate& candidate, const FormatInfo& info, int64_t n_r
     if (candidate.level.empty() || info.format == Format::F32) return Sees::floats;
     if (candidate.has_tiles() && n_row >= (dense ? 4 : 16)) return Sees::bf16;
     if (dense) return Sees::floats;
-    const bool on_base = candidate.level == "v4" || candidate.level == "v4-amx";
+    const bool on_base = candidate.level == "v3-vnni" || candidate.level == "v4" || candidate.level == "v4-amx";
     return on_base && info.block_elements == 256 ? Sees::int8_on_base : Sees::int8;
 }
 

@@ -18,7 +18,7 @@ TEST_CASE("the CPU computes at the best level that the machine has, unless one i
         return false;
     };
     std::string best;
-    for (const char* level : {"v4-amx", "v4", "v3", "v2", "neon-i8mm", "neon-dot", "generic"})
+    for (const char* level : {"v4-amx", "v4", "v3-vnni", "v3", "v2", "neon-i8mm", "neon-dot", "generic"})
         if (best.empty() && has(level)) best = level;
     const auto choice = cpu::choose_level();
     REQUIRE(choice);

@@ -162,7 +162,7 @@ def try_mutation(m, limits, jobs):
 
 def processor_has(flag):
     try:
-        return re.search(rf"^flags\s*:.*\b{flag}\b", pathlib.Path("/proc/cpuinfo").read_text(), re.M) is not None
+        return re.search(rf"^flags\s*:.*\b(?:{flag})\b", pathlib.Path("/proc/cpuinfo").read_text(), re.M) is not None
     except OSError:
         return False
 

@@ -11,34 +11,38 @@
 #include <cpuid.h>
 #endif
 
-#define HEARTH_DECLARE_MATMUL(level)                                          \
+#define HEARTH_DECLARE_TILES(level)                                           \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;     \
     extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level;  \
-    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level;
-#define HEARTH_DECLARE_TILES(level) \
-    HEARTH_DECLARE_MATMUL(level)    \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level; \
     extern "C" const hearth::cpu::TileAttentionKernels hearth_cpu_tile_attention_##level;
-#define HEARTH_DECLARE_LEVEL(level)                                              \
-    HEARTH_DECLARE_MATMUL(level)                                                 \
-    extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;             \
-    extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level; \
-    extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_plain_##level; \
+#define HEARTH_DECLARE_CODES(level)                                             \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels32_##level;    \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_panels256_##level;   \
+    extern "C" const hearth::cpu::RowKernels hearth_cpu_row_##level;            \
     extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_blocks_##level;
-#define HEARTH_MATMUL(level) {&hearth_cpu_dense_##level, &hearth_cpu_panels32_##level, &hearth_cpu_panels256_##level}
-#define HEARTH_TILES(level) HEARTH_MATMUL(level), &hearth_cpu_tile_attention_##level
+#define HEARTH_DECLARE_LEVEL(level)                                              \
+    HEARTH_DECLARE_CODES(level)                                                  \
+    extern "C" const hearth::cpu::MatmulKernels hearth_cpu_dense_##level;        \
+    extern "C" const hearth::cpu::AttentionKernels hearth_cpu_attention_##level; \
+    extern "C" const hearth::cpu::CachedKernels hearth_cpu_cached_plain_##level;
+#define HEARTH_MATMUL(floats, codes) {&hearth_cpu_dense_##floats, &hearth_cpu_panels32_##codes, &hearth_cpu_panels256_##codes}
+#define HEARTH_TILES(level) HEARTH_MATMUL(level, level), &hearth_cpu_tile_attention_##level
 #define HEARTH_NO_TILES {}, nullptr
-// A level, with the tiles of another one or none.
-#define HEARTH_LEVEL(name, level, ...)                                                                                      \
-    {                                                                                                                       \
-        name, &hearth_cpu_row_##level, HEARTH_MATMUL(level), &hearth_cpu_attention_##level,                                 \
-            {&hearth_cpu_cached_plain_##level, &hearth_cpu_cached_blocks_##level}, __VA_ARGS__                              \
+// A level of the kernels that compute with codes of one and all else of another, with the tiles of a third or none.
+#define HEARTH_LEVEL_OF(name, floats, codes, ...)                                                \
+    {                                                                                            \
+        name, &hearth_cpu_row_##codes, HEARTH_MATMUL(floats, codes), &hearth_cpu_attention_##floats, \
+            {&hearth_cpu_cached_plain_##floats, &hearth_cpu_cached_blocks_##codes}, __VA_ARGS__  \
     }
+#define HEARTH_LEVEL(name, level, ...) HEARTH_LEVEL_OF(name, level, level, __VA_ARGS__)
 
 HEARTH_DECLARE_LEVEL(generic)
 HEARTH_DECLARE_TILES(generic_tiles)
 #if defined(HEARTH_HAS_LEVEL_v2)
 HEARTH_DECLARE_LEVEL(v2)
 HEARTH_DECLARE_LEVEL(v3)
+HEARTH_DECLARE_CODES(v3_vnni)
 HEARTH_DECLARE_LEVEL(v4)
 #endif
 #if defined(HEARTH_HAS_LEVEL_v4_amx)
@@ -94,14 +98,20 @@ bool usable_v3() {
            has(saved_states(), {1, 2});
 }
 
-// AVX-512 F, DQ, CD, BW, VL; VNNI; BF16; and the OS saves masks and 512-bit registers
+// AVX-VNNI
+bool usable_v3_vnni() { return usable_v3() && has(cpuid(7, 1).a, {4}); }
+
+// AVX-512 F, DQ, CD, BW, VL; VNNI; and the OS saves masks and 512-bit registers
 bool usable_v4() {
-    return usable_v3() && has(cpuid(7).b, {16, 17, 28, 30, 31}) && has(cpuid(7).c, {11}) && has(cpuid(7, 1).a, {5}) &&
-           has(saved_states(), {5, 6, 7});
+    return usable_v3() && has(cpuid(7).b, {16, 17, 28, 30, 31}) && has(cpuid(7).c, {11}) && has(saved_states(), {5, 6, 7});
 }
 
-// AMX tiles and their bf16 products; and the OS saves tiles, for processes that it allows to use them
-bool usable_amx() { return usable_v4() && has(cpuid(7).d, {22, 24}) && has(saved_states(), {17, 18}); }
+#if defined(HEARTH_HAS_LEVEL_v4_amx)
+// AVX-512 BF16; AMX tiles and their bf16 products; and the OS saves tiles, for processes that it allows to use them
+bool usable_amx() {
+    return usable_v4() && has(cpuid(7, 1).a, {5}) && has(cpuid(7).d, {22, 24}) && has(saved_states(), {17, 18});
+}
+#endif
 
 #endif
 
@@ -121,6 +131,7 @@ constexpr Level kLevels[] = {
     {HEARTH_LEVEL("v4-amx", v4, HEARTH_TILES(v4_amx)), usable_amx, os::allow_tiles},
 #endif
     {HEARTH_LEVEL("v4", v4, HEARTH_NO_TILES), usable_v4, nullptr},
+    {HEARTH_LEVEL_OF("v3-vnni", v3, v3_vnni, HEARTH_NO_TILES), usable_v3_vnni, nullptr},
     {HEARTH_LEVEL("v3", v3, HEARTH_NO_TILES), usable_v3, nullptr},
     {HEARTH_LEVEL("v2", v2, HEARTH_NO_TILES), usable_v2, nullptr},
 #endif

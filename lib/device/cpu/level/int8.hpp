@@ -88,6 +88,8 @@ struct PairSums {
     HEARTH_INLINE void add(Ints a, Ints b) {
 #if defined(__AVX512VNNI__)
         sum = reinterpret_cast<Ints>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(HEARTH_VNNI)
+        sum = reinterpret_cast<Ints>(_mm256_dpwssd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #else
         sum += pair_dot(a, b);
 #endif
@@ -97,7 +99,7 @@ struct PairSums {
 };
 
 // Whether dot_step() sums in 32 bits and takes signed codes too, as offset_codes() makes them.
-#if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
+#if defined(HEARTH_VNNI) || defined(HEARTH_NEON)
 constexpr bool kWideSteps = true, kSignedSteps = true;
 #else
 constexpr bool kWideSteps = false, kSignedSteps = false;
@@ -123,6 +125,9 @@ HEARTH_INLINE inline Ints dot_step(Ints partial, Ints codes, Ints q) {
 #if defined(__AVX512VNNI__)
     return reinterpret_cast<Ints>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(partial), reinterpret_cast<__m512i>(codes),
                                                       reinterpret_cast<__m512i>(q)));
+#elif defined(HEARTH_VNNI)
+    return reinterpret_cast<Ints>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(partial), reinterpret_cast<__m256i>(codes),
+                                                          reinterpret_cast<__m256i>(q)));
 #elif defined(__AVX2__)
     const __m256i product = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(codes), reinterpret_cast<__m256i>(q));
     Ints sum = reinterpret_cast<Ints>(_mm256_add_epi16(reinterpret_cast<__m256i>(partial), product));
@@ -196,7 +201,7 @@ HEARTH_INLINE inline Ints finish(Ints partial) {
 constexpr int kIsSigned = 0;  // in place of the steps that fit 16 bits
 
 // Adds the sums of signed code * q, times factor where `scaled`. kSignedOffset times the sum of q is in it and must come off.
-#if defined(__AVX512VNNI__)
+#if defined(HEARTH_VNNI)
 constexpr int kSignedOffset = 128;
 HEARTH_INLINE inline Ints offset_codes(Ints codes) { return codes ^ static_cast<int32_t>(0x80808080); }
 #else
@@ -208,7 +213,7 @@ constexpr bool kCodesStay = false;
 #else
 constexpr bool kCodesStay = kSignedOffset == 0;  // neither offset_codes() nor join_steps() changes any
 #endif
-#if defined(__AVX512VNNI__) || defined(HEARTH_NEON)
+#if defined(HEARTH_VNNI) || defined(HEARTH_NEON)
 template <bool scaled>
 HEARTH_INLINE inline Ints dot_signed(Ints total, Ints codes, Ints q, Ints) {
     static_assert(!scaled, "several dot_step() of offset_codes() share one product with the factor");

@@ -27,8 +27,11 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 
-// Whether sums of byte products go to the float32 sums of outputs by kSumBase (panel_wide.hpp).
-#if defined(__AVX512VNNI__)
+// Sums of 4 byte products in 32-bit lanes. Where the level has them on x86-64, sums go to the float32 sums of outputs by kSumBase (panel_wide.hpp).
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#define HEARTH_VNNI 1
+#endif
+#if defined(HEARTH_VNNI)
 constexpr bool kSumsAreFloats = true;
 #else
 constexpr bool kSumsAreFloats = false;

@@ -35,11 +35,11 @@ struct Scales {
     Floats d[kVectors], m[kVectors];
 };
 
-// The integer scales and minima of a block as bytes, for registers of 64: those of 4 groups of all rows are made at once.
+// The integer scales and minima of a block as bytes, group by group: those of 4 groups of all rows are 64 bytes, made at once.
 // Scales are signed.
 template <int n_group>
 struct ScaleBytes {
-    alignas(64) uint8_t scale[n_group][kRows], min[n_group][kRows];
+    alignas(64) uint8_t scale[n_group * kRows], min[n_group * kRows];
 };
 
 // A format F gives Act, kElements, kBytes of a file block, kGroup elements under one integer scale, fill(w, scales), and for

@@ -68,14 +68,16 @@ HEARTH_INLINE inline Rows rows6(const uint8_t* w, int j) {
     return {{scale6(w, 2 * j), scale6(w, 2 * j + 1)}, {min6(w, 2 * j), min6(w, 2 * j + 1)}};
 }
 
-// The same for four groups at a time.
-HEARTH_INLINE inline Ints bytes_of4(const uint8_t* w, int offset) { return loadi(w + offset * kRows); }
+// The same for four groups at a time, where registers have 64 bytes, or half of these.
+HEARTH_INLINE inline Ints bytes_of4(const uint8_t* w, int offset, int part) { return loadi(w + offset * kRows + part * kVector); }
 HEARTH_INLINE inline void scale_bytes6(const uint8_t* w, ScaleBytes<8>& to) {
-    const Ints a = bytes_of4(w, 4), b = bytes_of4(w, 8), c = bytes_of4(w, 12);
-    store(to.scale[0], bits(a, 0, 63));
-    store(to.scale[4], bits(c, 0, 15) | bits(a, 2, 0x30));
-    store(to.min[0], bits(b, 0, 63));
-    store(to.min[4], bits(c, 4, 15) | bits(b, 2, 0x30));
+    for (int p = 0; p < kVectors; ++p) {
+        const Ints a = bytes_of4(w, 4, p), b = bytes_of4(w, 8, p), c = bytes_of4(w, 12, p);
+        store(to.scale + p * kVector, bits(a, 0, 63));
+        store(to.scale + kStep + p * kVector, bits(c, 0, 15) | bits(a, 2, 0x30));
+        store(to.min + p * kVector, bits(b, 0, 63));
+        store(to.min + kStep + p * kVector, bits(c, 4, 15) | bits(b, 2, 0x30));
+    }
 }
 
 struct Q4_K : SuperBlock<Q4_K, 32, 0, 8, true, 2, 32> {
@@ -109,7 +111,7 @@ struct Q5_K : SuperBlock<Q5_K, 32, 0, 4, true, 8, 0> {
 struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
     static constexpr int kBytes = 210, kUp = up(2);
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
-        for (int g = 0; g < 16; g += 4) store(to.scale[g], bytes_of4(w, 2 + g));
+        for (int p = 0; p < 4 * kVectors; ++p) store(to.scale + p * kVector, bytes_of4(w, 2, p));
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{bytes_at(w, 2 + 2 * j), bytes_at(w, 3 + 2 * j)}, {}}; }
     template <class J>
@@ -125,10 +127,10 @@ struct Q6_K : SuperBlock<Q6_K, 16, 32, 2, false, 4, 96> {
 struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
     static constexpr int kBytes = 84, kUp = up(6);
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
-        for (int g = 0; g < 16; g += 4) {
-            const Ints both = bytes_of4(w, 4 + g);
-            store(to.scale[g], bits(both, 0, 15));
-            store(to.min[g], bits(both, 4, 15));
+        for (int p = 0; p < 4 * kVectors; ++p) {
+            const Ints both = bytes_of4(w, 4, p);
+            store(to.scale + p * kVector, bits(both, 0, 15));
+            store(to.min + p * kVector, bits(both, 4, 15));
         }
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) {
@@ -148,10 +150,10 @@ struct Q2_K : SuperBlock<Q2_K, 16, 0, 4, true, 4, 32> {
 struct Q3_K : SuperBlock<Q3_K, 16, 4, 4, false, 8, 0> {
     static constexpr int kBytes = 110, kUp = up(5);
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<16>& to) {
-        const Ints high = bytes_of4(w, 10);
-        unrolled<4>([&](auto quarter) HEARTH_INLINE {
-            constexpr int g = 4 * decltype(quarter)::value;
-            store(to.scale[g], minus32(bits(bytes_of4(w, 2 + g % 8), g / 8 * 4, 15) | bits(high, g / 2 - 4, 0x30)));
+        unrolled<4 * kVectors>([&](auto part) HEARTH_INLINE {
+            constexpr int quarter = decltype(part)::value / kVectors, p = decltype(part)::value % kVectors;
+            const Ints low = bits(bytes_of4(w, 2 + quarter % 2 * 4, p), quarter / 2 * 4, 15), high = bytes_of4(w, 10, p);
+            store(to.scale + quarter * kStep + p * kVector, minus32(low | bits(high, 2 * quarter - 4, 0x30)));
         });
     }
     static HEARTH_INLINE inline Ints scale(const uint8_t* w, int g) {
@@ -178,7 +180,7 @@ struct IQ4_XS : SuperBlock<IQ4_XS, 32, kSignedOffset, kIsSigned, false, 1, 16> {
     static HEARTH_INLINE inline void scale_bytes(const uint8_t* w, ScaleBytes<8>& to) {
         for (int g = 0; g < 8; ++g) {
             const Ints all = scale(w, g);  // four times
-            __builtin_memcpy(to.scale[g], &all, kRows);
+            __builtin_memcpy(to.scale + g * kRows, &all, kRows);
         }
     }
     static HEARTH_INLINE inline Rows rows(const uint8_t* w, int j) { return {{scale(w, 2 * j), scale(w, 2 * j + 1)}, {}}; }
