@@ -198,7 +198,8 @@ typedef struct hearth_fault {
 typedef struct hearth_host {
     uint32_t size;
     void *user;
-    void *(*allocate)(void *user, size_t bytes, size_t align); /* zero-filled, NULL = out of memory */
+    /* Zero-filled, NULL = out of memory. May compute on the threads: not to be called while they run parts, or from run(). */
+    void *(*allocate)(void *user, size_t bytes, size_t align);
     void (*free)(void *user, void *p, size_t bytes, size_t align);
     void (*log)(void *user, int32_t level, const char *message);
     int64_t (*now_ns)(void *user); /* monotonic */

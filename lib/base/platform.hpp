@@ -45,8 +45,12 @@ void remove_file(const std::string& path);
 bool file_exists(const std::string& path);
 uint64_t process_id();
 
-// Zeroed pages of our own, aligned to `align` (a power of two), every one touched; nullptr = not to be had.
-std::byte* reserve_pages(std::size_t n, std::size_t align);
+// Zeroed pages of our own, aligned to `align` (a power of two); nullptr = not to be had. What the system promises it may not have:
+// it does once all are touched, whole or in pieces that begin and end at multiples of kTouchBytes. False = it has not.
+constexpr std::size_t kTouchBytes = std::size_t{2} << 20;
+std::byte* map_pages(std::size_t n, std::size_t align);
+bool touch_pages(std::byte* data, std::size_t n);
+std::byte* reserve_pages(std::size_t n, std::size_t align);  // both
 void release_pages(std::byte* data, std::size_t n);
 // Reserved pages stay but can (not) be read and written: touching them is then a fault. False = refused, nothing changed.
 bool protect_pages(std::byte* data, std::size_t n, bool accessible);

@@ -159,7 +159,11 @@ namespace {
 std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-bool touch(std::byte* data, std::size_t n, std::size_t page) {
+}  // namespace
+
+bool touch_pages(std::byte* data, std::size_t n) {
+    const std::size_t page = page_bytes();
+    n = round_up(n, page);
 #ifdef MADV_POPULATE_WRITE  // since Linux 5.14; fails as a value where touching would be killed
     if (::madvise(data, n, MADV_POPULATE_WRITE) == 0) return true;
     if (errno != EINVAL) return false;
@@ -168,12 +172,9 @@ bool touch(std::byte* data, std::size_t n, std::size_t page) {
     return true;
 }
 
-}  // namespace
-
-std::byte* reserve_pages(std::size_t n, std::size_t align) {
-    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+std::byte* map_pages(std::size_t n, std::size_t align) {
     const std::size_t page = page_bytes();
-    if (n >= 2 * kHugePage) align = std::max(align, kHugePage);
+    if (n >= 2 * kTouchBytes) align = std::max(align, kTouchBytes);
     align = std::max(align, page);
     if (n == 0 || n > SIZE_MAX - 2 * align - page) return nullptr;
     const std::size_t n_mapped = round_up(n, page), slack = align - page;
@@ -185,10 +186,15 @@ std::byte* reserve_pages(std::size_t n, std::size_t align) {
     if (slack > head) ::munmap(begin + head + n_mapped, slack - head);
     begin += head;
 #ifdef MADV_HUGEPAGE
-    if (n >= 2 * kHugePage) ::madvise(begin, n_mapped, MADV_HUGEPAGE);  // a wish; refusal costs speed only
+    if (n >= 2 * kTouchBytes) ::madvise(begin, n_mapped, MADV_HUGEPAGE);  // a wish; refusal costs speed only
 #endif
-    if (touch(begin, n_mapped, page)) return begin;
-    ::munmap(begin, n_mapped);
+    return begin;
+}
+
+std::byte* reserve_pages(std::size_t n, std::size_t align) {
+    std::byte* pages = map_pages(n, align);
+    if (!pages || touch_pages(pages, n)) return pages;
+    release_pages(pages, n);
     return nullptr;
 }
 

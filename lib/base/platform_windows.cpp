@@ -156,13 +156,16 @@ bool file_exists(const std::string& path) { return GetFileAttributesW(wide(path)
 
 uint64_t process_id() { return GetCurrentProcessId(); }
 
-std::byte* reserve_pages(std::size_t n, std::size_t align) {
+std::byte* map_pages(std::size_t n, std::size_t align) {
     constexpr std::size_t kGranularity = std::size_t{64} << 10;  // what VirtualAlloc aligns to
     if (n == 0 || align > kGranularity) return nullptr;
     auto* data = static_cast<std::byte*>(VirtualAlloc(nullptr, n, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
-    if (!data) return nullptr;  // committed pages are backed: no need to touch them
     return data;
 }
+
+bool touch_pages(std::byte*, std::size_t) { return true; }  // committed pages are backed
+
+std::byte* reserve_pages(std::size_t n, std::size_t align) { return map_pages(n, align); }
 
 void release_pages(std::byte* data, std::size_t) {
     if (data) VirtualFree(data, 0, MEM_RELEASE);

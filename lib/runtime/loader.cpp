@@ -6,8 +6,8 @@
 namespace hearth {
 
 namespace {
-constexpr uint64_t kChunkBytes = 4 << 20;
-constexpr int64_t kChunksPerBatch = 16;  // between two calls of the progress callback
+constexpr uint64_t kChunkBytes = 512 << 10;
+constexpr int64_t kChunksPerBatch = 128;  // between two calls of the progress callback
 }  // namespace
 
 WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map,

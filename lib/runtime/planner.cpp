@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/platform.hpp"
+
 namespace hearth {
 
 namespace {
@@ -53,7 +55,7 @@ Result<Budget> budget_of(const Model& model, Device& device, const DeviceSpec& s
     Budget budget;
     uint64_t total = 0;
     if (is_host(device)) {
-        budget.available = total = available_host_bytes();
+        budget.available = total = os::available_bytes();
     } else {
         HEARTH_TRY(const hearth_backend_device info, device.describe());
         budget.available = info.total_bytes > 0 ? std::max<uint64_t>(info.free_bytes, 1) : 0;  // a full device is not an unknown one

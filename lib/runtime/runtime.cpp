@@ -1,6 +1,9 @@
 // The runtime: threads, memory and the services of the host that backends call.
 #include "runtime/runtime.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <cstring>
 #include <functional>
 
 #include "base/platform.hpp"
@@ -36,10 +39,53 @@ void Runtime::fill_host() {
     host_.burst = host_burst;
 }
 
+// Calls f(begin, bytes) for all of the memory, by all threads where it is much: a good part of a load is pages being cleared.
+bool Runtime::in_pieces(std::byte* data, std::size_t bytes, bool (*f)(std::byte*, std::size_t)) {
+    static constexpr std::size_t kPieceBytes = 8 * os::kTouchBytes;
+    if (bytes < 4 * kPieceBytes) return f(data, bytes);
+    struct Pieces {
+        std::byte* data;
+        std::size_t bytes;
+        bool (*f)(std::byte*, std::size_t);
+        std::atomic<bool> good{true};
+    } pieces{data, bytes, f};
+    const auto piece = [](void* context, int64_t part, int) {
+        auto& all = *static_cast<Pieces*>(context);
+        const std::size_t begin = static_cast<std::size_t>(part) * kPieceBytes;
+        if (!all.f(all.data + begin, std::min<std::size_t>(kPieceBytes, all.bytes - begin))) all.good = false;
+    };
+    std::lock_guard lock(pool_mutex_);
+    pool_->run(static_cast<int64_t>((bytes + kPieceBytes - 1) / kPieceBytes), piece, &pieces);
+    return pieces.good;
+}
+
+// Zero-filled, whatever the host's allocator returns.
+std::byte* Runtime::allocate(std::size_t bytes, std::size_t align) {
+    const AllocatorHooks& hooks = options_.allocator;
+    if (!hooks.allocate) {
+        std::byte* pages = os::map_pages(bytes, align);
+        if (!pages || in_pieces(pages, bytes, os::touch_pages)) return pages;
+        os::release_pages(pages, bytes);
+        return nullptr;
+    }
+    auto* data = static_cast<std::byte*>(hooks.allocate(hooks.user, bytes, align));
+    if (!data) return nullptr;
+    if (reinterpret_cast<std::uintptr_t>(data) % align != 0) {
+        hooks.free(hooks.user, data, bytes, align);
+        options_.log(LogLevel::error, "the host's allocator returned memory that is not aligned to the {} bytes asked for: not used", align);
+        return nullptr;
+    }
+    const auto clear = [](std::byte* begin, std::size_t n) {
+        std::memset(begin, 0, n);
+        return true;
+    };
+    in_pieces(data, bytes, clear);
+    return data;
+}
+
 void* Runtime::host_allocate(void* user, std::size_t bytes, std::size_t align) {
     auto* self = static_cast<Runtime*>(user);
-    const AllocatorHooks& hooks = self->options_.allocator;
-    void* p = hooks.allocate ? hooks.allocate(hooks.user, bytes, align) : os::reserve_pages(bytes, align);
+    void* p = self->allocate(bytes, align);
     if (!p) return nullptr;
     const uint64_t now = self->memory_.now.fetch_add(bytes) + bytes;
     uint64_t peak = self->memory_.peak.load();

@@ -115,6 +115,8 @@ class Runtime {
     void list_backend(const hearth_backend& backend, std::vector<Listed>* out) const;
     Result<std::vector<Listed>> list(std::size_t n_wanted);
     DeviceInfo describe(const Listed& entry);
+    bool in_pieces(std::byte* data, std::size_t bytes, bool (*f)(std::byte*, std::size_t));
+    std::byte* allocate(std::size_t bytes, std::size_t align);
     static void* host_allocate(void* user, std::size_t bytes, std::size_t align);
     static void host_free(void* user, void* p, std::size_t bytes, std::size_t align);
     static void host_log(void* user, int32_t level, const char* message);

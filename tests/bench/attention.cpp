@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/memory.hpp"
 #include "bench/clock.hpp"
 #include "device/cpu/cpu_level.hpp"
 #include "device/cpu/layout.hpp"
@@ -25,7 +24,7 @@ struct Bench {
     const ValueKernel& value;
     int64_t n_layer, n_page, layer_bytes;  // of a page
     int64_t turn = 0;
-    Buffer memory;  // huge pages, as caches have
+    Pages memory;
     uint8_t* pool;
     std::vector<int32_t> pages, begin, end, stretch;
     std::vector<float> q, out, state, room;
@@ -40,8 +39,8 @@ struct Bench {
         const FormatInfo& info = *find_format(type);
         const int64_t head_bytes = kPageTokens * static_cast<int64_t>(row_bytes(info, static_cast<uint64_t>(width)));
         layer_bytes = 2 * head_bytes;
-        memory = *Buffer::make({}, static_cast<std::size_t>(n_page * n_layer * layer_bytes), 64, "pages");
-        pool = reinterpret_cast<uint8_t*>(memory.data());
+        memory = make_pages(static_cast<std::size_t>(n_page * n_layer * layer_bytes));
+        pool = reinterpret_cast<uint8_t*>(memory.get());
         test::Random random(1);
         for (int64_t i = 0; i < kPages * kPageTokens; ++i) {
             const std::vector<float> row = random.normals(static_cast<std::size_t>(width));

@@ -10,7 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/memory.hpp"
 #include "bench/clock.hpp"
 #include "device/cpu/cpu_level.hpp"
 #include "device/cpu/layout.hpp"
@@ -25,7 +24,7 @@ struct Bench {
     const Kernels& kernels;
     const FormatInfo& info;
     hearth_weight weight;
-    Buffer memory;  // huge pages, as weights have
+    Pages memory;
     std::vector<uint8_t> act;
     uint8_t* data = nullptr;
     std::size_t data_bytes = 0;
@@ -42,8 +41,8 @@ struct Bench {
         std::vector<uint8_t> rows(16 * row_bytes(info, static_cast<uint64_t>(n_in)));
         encode(info.format, values.data(), rows.data(), values.size());
         data_bytes = layout.bytes;
-        memory = *Buffer::make({}, data_bytes, 64, "weights");
-        data = reinterpret_cast<uint8_t*>(memory.data());
+        memory = make_pages(data_bytes);
+        data = reinterpret_cast<uint8_t*>(memory.get());
         for (int64_t r = 0; r < n_out; r += 16) {
             const auto status = upload_rows(weight, static_cast<Layout>(layout.id), data, r, std::min<int64_t>(16, n_out - r), rows.data());
             if (!status) std::printf("upload failed\n");

@@ -1,7 +1,7 @@
 // What "auto" makes of several accelerators and of a host that is short of memory.
 #include <unistd.h>
 
-#include "base/memory.hpp"
+#include "base/platform.hpp"
 #include "device/sim/sim.hpp"
 #include "plan/sparse_model.hpp"
 #include "runtime/context_support.hpp"
@@ -70,7 +70,7 @@ TEST_CASE("auto, strictly, may leave a slower accelerator empty, as named device
 
 TEST_CASE("layers=auto puts as many on a device as fit, although the host could not hold what few would leave to it") {
     constexpr uint64_t kGiB = uint64_t{1} << 30;
-    const uint64_t available = available_host_bytes();
+    const uint64_t available = os::available_bytes();
     if (available < 4 * kGiB) return skip("a short host: less than 4 GiB of memory are available");
     SparseModel shape;  // 33 layers of 126 MB
     shape.name = "short-host";

@@ -28,12 +28,14 @@ class Mutation:
 
     def apply_to(self, text):
         old, new = "\n".join(self.old), "\n".join(self.new)
-        n = text.count(old)
-        if n != 1:
-            raise Mistake(f"stale: its text occurs {n} times in {self.path}, where once is needed")
+        # Where lines are broken does not matter.
+        pattern = r"\s*".join(re.escape(c) for c in re.sub(r"\s", "", old))
+        found = re.findall(pattern, text)
+        if len(found) != 1:
+            raise Mistake(f"stale: its text occurs {len(found)} times in {self.path}, where once is needed")
         if old == new:
             raise Mistake("changes nothing")
-        return text.replace(old, new)
+        return text.replace(found[0], new)
 
 
 def read_table():

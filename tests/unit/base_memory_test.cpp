@@ -1,15 +1,13 @@
-// Buffers, limits of the machine and the fork guard keep their promises.
+// Pages, limits of the machine and the fork guard keep their promises.
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "base/checksum.hpp"
-#include "base/memory.hpp"
 #include "base/platform.hpp"
 #include "support/catch.hpp"
 #include "support/support.hpp"
@@ -17,33 +15,6 @@
 using namespace hearth;
 
 namespace {
-
-// A host allocator that counts and can fail or return what is not aligned.
-struct Host {
-    std::size_t n_live = 0;
-    bool fails = false;
-    std::size_t skew = 0;
-    static void* allocate(void* user, std::size_t bytes, std::size_t align) {
-        auto& self = *static_cast<Host*>(user);
-        if (self.fails) return nullptr;
-        ++self.n_live;
-        char* p = static_cast<char*>(std::aligned_alloc(align, (bytes + 2 * align - 1) / align * align));
-        std::memset(p, 0xab, bytes);
-        return p + self.skew;
-    }
-    static void free(void* user, void* p, std::size_t, std::size_t) {
-        auto& self = *static_cast<Host*>(user);
-        --self.n_live;
-        std::free(static_cast<char*>(p) - self.skew);
-    }
-    AllocatorHooks hooks() { return {this, allocate, free}; }
-};
-
-bool all_zero(const Buffer& buffer) {
-    for (std::size_t i = 0; i < buffer.size(); ++i)
-        if (buffer.data()[i] != std::byte{0}) return false;
-    return true;
-}
 
 // A tree of files that stands for /proc and /sys.
 class FakeRoot {
@@ -63,57 +34,18 @@ class FakeRoot {
 
 }  // namespace
 
-TEST_CASE("buffers are zeroed, aligned and as large as asked, from pages and from hooks") {
-    Host host;
-    for (const AllocatorHooks& hooks : {AllocatorHooks{}, host.hooks()}) {
-        for (std::size_t bytes : {std::size_t{1}, std::size_t{4096}, std::size_t{100001}, std::size_t{9} << 20}) {
-            for (std::size_t align : {std::size_t{1}, std::size_t{64}, std::size_t{4096}, std::size_t{1} << 16, std::size_t{4} << 20}) {
-                auto buffer = Buffer::make(hooks, bytes, align, "test");
-                REQUIRE(buffer);
-                CHECK(buffer->size() == bytes);
-                CHECK(reinterpret_cast<std::uintptr_t>(buffer->data()) % align == 0);
-                CHECK(all_zero(*buffer));
-                std::memset(buffer->data(), 1, bytes);
-            }
+TEST_CASE("pages are zeroed and aligned as asked, or refused") {
+    for (std::size_t bytes : {std::size_t{1}, std::size_t{4096}, std::size_t{100001}, std::size_t{9} << 20}) {
+        for (std::size_t align : {std::size_t{1}, std::size_t{64}, std::size_t{4096}, std::size_t{1} << 16, std::size_t{4} << 20}) {
+            std::byte* pages = os::reserve_pages(bytes, align);
+            REQUIRE(pages);
+            CHECK(reinterpret_cast<std::uintptr_t>(pages) % align == 0);
+            CHECK(std::all_of(pages, pages + bytes, [](std::byte b) { return b == std::byte{0}; }));
+            std::memset(pages, 1, bytes);
+            os::release_pages(pages, bytes);
         }
     }
-    CHECK(host.n_live == 0);
-}
-
-TEST_CASE("buffers move, free once, and may be empty") {
-    Host host;
-    {
-        auto first = Buffer::make(host.hooks(), 100, 64, "test");
-        auto second = Buffer::make(host.hooks(), 200, 64, "test");
-        REQUIRE((first && second));
-        Buffer a = *std::move(first), b = *std::move(second);
-        a = std::move(b);
-        CHECK(a.size() == 200);
-        CHECK(host.n_live == 2);
-    }
-    CHECK(host.n_live == 0);
-    auto empty = Buffer::make({}, 0, 64, "test");
-    REQUIRE(empty);
-    CHECK(empty->data() == nullptr);
-}
-
-TEST_CASE("a buffer that cannot be had is OOM_HOST with what was wanted and what was free, nothing leaks") {
-    Host host;
-    host.fails = true;
-    CHECK(Buffer::make(host.hooks(), 100, 64, "KV cache").code() == Code::oom_host);
-    CHECK(error_record().bytes_wanted == 100);
-    CHECK(std::string_view(error_record().message).find("KV cache") == 0);
-    host.fails = false;
-    host.skew = 1;
-    CHECK(Buffer::make(host.hooks(), 100, 64, "KV cache").code() == Code::invalid_argument);
-    CHECK(host.n_live == 0);
-    for (std::size_t bytes : {std::size_t{1} << 60, SIZE_MAX, SIZE_MAX - 4096}) {
-        CHECK(Buffer::make({}, bytes, 64, "weights").code() == Code::oom_host);
-        CHECK(error_record().bytes_wanted == bytes);
-        CHECK(error_record().bytes_free == (available_host_bytes() ? error_record().bytes_free : 0));
-    }
-    CHECK(Buffer::make({}, 100, 3, "weights").code() == Code::invalid_argument);
-    CHECK(Buffer::make({}, 100, 0, "weights").code() == Code::invalid_argument);
+    for (std::size_t bytes : {std::size_t{0}, std::size_t{1} << 60, SIZE_MAX, SIZE_MAX - 4096}) CHECK(os::reserve_pages(bytes, 64) == nullptr);
 }
 
 TEST_CASE("available memory is the least of what the system, a container of version 1 or 2 and its parents allow") {
