@@ -96,7 +96,8 @@ typedef struct hearth_runtime_params {
      * harmless: the caller does what no one else takes. At most n_threads - 1 jobs are queued per piece of work. */
     int32_t (*submit)(void *user, void (*job)(void *), void *arg);
     void *submit_user;
-    /* All planned memory (weights, cache, activations): zero-filled or not, NULL = out of memory. Both or neither. */
+    /* All planned memory (weights, cache, activations): zero-filled or not, aligned as asked; NULL = out of
+     * memory. Both or neither. */
     void *(*allocate)(void *user, size_t bytes, size_t align);
     void (*deallocate)(void *user, void *p, size_t bytes, size_t align);
     void *allocator_user;
