@@ -15,9 +15,12 @@ static_assert(static_cast<int>(Code::oom_device) == HEARTH_E_OOM_DEVICE && stati
 namespace {
 
 constexpr const char* kStatusNames[] = {
-    "OK",          "INVALID_ARGUMENT", "NOT_FOUND", "IO",           "BAD_FILE",  "UNSUPPORTED_ARCH", "UNSUPPORTED_TYPE", "UNSUPPORTED_STRUCT",
-    "OOM_HOST",    "OOM_DEVICE",       "DEVICE_LOST", "PLACEMENT",  "CONTEXT_FULL", "CANCELLED",     "TIMEOUT",          "BUSY",
-    "STATE",       "TEMPLATE",         "GRAMMAR",   "VERSION",      "FORKED",    "INTERNAL",
+    "OK",           "INVALID_ARGUMENT", "NOT_FOUND",        "IO",
+    "BAD_FILE",     "UNSUPPORTED_ARCH", "UNSUPPORTED_TYPE", "UNSUPPORTED_STRUCT",
+    "OOM_HOST",     "OOM_DEVICE",       "DEVICE_LOST",      "PLACEMENT",
+    "CONTEXT_FULL", "CANCELLED",        "TIMEOUT",          "BUSY",
+    "STATE",        "TEMPLATE",         "GRAMMAR",          "VERSION",
+    "FORKED",       "INTERNAL",
 };
 
 RuntimeOptions runtime_options(const hearth_runtime_params& p) {

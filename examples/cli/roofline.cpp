@@ -35,7 +35,8 @@ double best_seconds(int n_thread, F work) {
         for (int t = 1; t < n_thread; ++t) threads.emplace_back(work, t);
         work(0);
         for (std::thread& thread : threads) thread.join();
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        best =
+            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return best;
 }
@@ -66,15 +67,20 @@ __attribute__((target("avx2"))) void multiply_avx2() {
     const __m256i x = _mm256_set1_epi8(1);
     for (int64_t i = 0; i < kTurns; ++i)
         __asm__ volatile(
-            "vpmaddubsw %0, %0, %%ymm1\n\tvpaddw %%ymm1, %0, %%ymm1\n\tvpmaddubsw %0, %0, %%ymm2\n\tvpaddw %%ymm2, %0, %%ymm2\n\t"
-            "vpmaddubsw %0, %0, %%ymm3\n\tvpaddw %%ymm3, %0, %%ymm3\n\tvpmaddubsw %0, %0, %%ymm4\n\tvpaddw %%ymm4, %0, %%ymm4\n\t"
-            "vpmaddubsw %0, %0, %%ymm5\n\tvpaddw %%ymm5, %0, %%ymm5\n\tvpmaddubsw %0, %0, %%ymm6\n\tvpaddw %%ymm6, %0, %%ymm6\n\t"
-            "vpmaddubsw %0, %0, %%ymm7\n\tvpaddw %%ymm7, %0, %%ymm7\n\tvpmaddubsw %0, %0, %%ymm8\n\tvpaddw %%ymm8, %0, %%ymm8"
+            "vpmaddubsw %0, %0, %%ymm1\n\tvpaddw %%ymm1, %0, %%ymm1\n\t"
+            "vpmaddubsw %0, %0, %%ymm2\n\tvpaddw %%ymm2, %0, %%ymm2\n\t"
+            "vpmaddubsw %0, %0, %%ymm3\n\tvpaddw %%ymm3, %0, %%ymm3\n\t"
+            "vpmaddubsw %0, %0, %%ymm4\n\tvpaddw %%ymm4, %0, %%ymm4\n\t"
+            "vpmaddubsw %0, %0, %%ymm5\n\tvpaddw %%ymm5, %0, %%ymm5\n\t"
+            "vpmaddubsw %0, %0, %%ymm6\n\tvpaddw %%ymm6, %0, %%ymm6\n\t"
+            "vpmaddubsw %0, %0, %%ymm7\n\tvpaddw %%ymm7, %0, %%ymm7\n\t"
+            "vpmaddubsw %0, %0, %%ymm8\n\tvpaddw %%ymm8, %0, %%ymm8"
             :
             : "x"(x)
             : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8");
 }
-// Twelve products of 32 bytes a turn, added by the same instruction (level v3-vnni): two a cycle that take five cycles each need ten.
+// Twelve products of 32 bytes a turn, added by the same instruction (level v3-vnni): two a cycle that take
+// five cycles each need ten.
 __attribute__((target("avx2,avxvnni"))) void multiply_avx_vnni() {
     const __m256i x = _mm256_set1_epi8(1);
     __m256i sum[12] = {};
@@ -89,12 +95,14 @@ __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
     const __m512i x = _mm512_set1_epi8(1);
     for (int64_t i = 0; i < kTurns; ++i)
         __asm__ volatile(
-            "vpdpbusd %0, %0, %%zmm1\n\tvpdpbusd %0, %0, %%zmm2\n\tvpdpbusd %0, %0, %%zmm3\n\tvpdpbusd %0, %0, %%zmm4\n\t"
-            "vpdpbusd %0, %0, %%zmm5\n\tvpdpbusd %0, %0, %%zmm6\n\tvpdpbusd %0, %0, %%zmm7\n\tvpdpbusd %0, %0, %%zmm8\n\t"
-            "vpdpbusd %0, %0, %%zmm9\n\tvpdpbusd %0, %0, %%zmm10\n\tvpdpbusd %0, %0, %%zmm11\n\tvpdpbusd %0, %0, %%zmm12"
+            "vpdpbusd %0, %0, %%zmm1\n\tvpdpbusd %0, %0, %%zmm2\n\tvpdpbusd %0, %0, %%zmm3\n\t"
+            "vpdpbusd %0, %0, %%zmm4\n\tvpdpbusd %0, %0, %%zmm5\n\tvpdpbusd %0, %0, %%zmm6\n\t"
+            "vpdpbusd %0, %0, %%zmm7\n\tvpdpbusd %0, %0, %%zmm8\n\tvpdpbusd %0, %0, %%zmm9\n\t"
+            "vpdpbusd %0, %0, %%zmm10\n\tvpdpbusd %0, %0, %%zmm11\n\tvpdpbusd %0, %0, %%zmm12"
             :
             : "v"(x)
-            : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12");
+            : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+              "xmm12");
 }
 
 struct Products {
@@ -119,7 +127,8 @@ double read_bandwidth(int n_thread, std::size_t bytes) {
     } catch (const std::bad_alloc&) {
         return 0;
     }
-    std::byte* begin = memory.data() + (kHugePage - reinterpret_cast<std::uintptr_t>(memory.data()) % kHugePage);
+    std::byte* begin =
+        memory.data() + (kHugePage - reinterpret_cast<std::uintptr_t>(memory.data()) % kHugePage);
 #if defined(MADV_HUGEPAGE)
     // The pages are there already, as small ones: given back, they come again as large ones.
     if (madvise(begin, bytes, MADV_HUGEPAGE) == 0) madvise(begin, bytes, MADV_DONTNEED);

@@ -151,7 +151,8 @@ void plan_text(const hearth_device_plan& d) {
     if (d.has_embedding) parts += ", embedding";
     if (d.has_output) parts += ", output";
     line(d.device, parts);
-    line("  weights", bytes_text(d.weight_bytes) + (d.mapped_bytes > 0 ? ", and " + bytes_text(d.mapped_bytes) + " mapped" : std::string()));
+    line("  weights",
+         bytes_text(d.weight_bytes) + (d.mapped_bytes > 0 ? ", and " + bytes_text(d.mapped_bytes) + " mapped" : std::string()));
     line("  KV cache", bytes_text(d.cache_bytes));
     line("  activations", bytes_text(d.activation_bytes));
     line("  scratch", bytes_text(d.scratch_bytes));
@@ -159,7 +160,8 @@ void plan_text(const hearth_device_plan& d) {
     line("  total", bytes_text(d.total_bytes));
     line("  read per token", bytes_text(d.token_bytes) + " of the weights" +
                                  (d.declared_rate > 0 ? ", at " + rate_text(d.declared_rate) : std::string()));
-    line("  free", d.available_bytes > 0 ? bytes_text(d.available_bytes) + ", of which " + bytes_text(d.reserve_bytes) + " stay free" : "unknown");
+    line("  free",
+         d.available_bytes > 0 ? bytes_text(d.available_bytes) + ", of which " + bytes_text(d.reserve_bytes) + " stay free" : "unknown");
     line("  fits", d.fits ? "yes" : "no");
 }
 

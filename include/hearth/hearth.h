@@ -156,7 +156,8 @@ typedef struct hearth_source {
 } hearth_source;
 
 /* Q8_0 and Q4_0 are blocks of 32 numbers with a scale: heads must be multiples of 32 wide, and not those of latent attention. */
-enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2, HEARTH_TYPE_BF16 = 3, HEARTH_TYPE_Q8_0 = 4, HEARTH_TYPE_Q4_0 = 5 };
+enum { HEARTH_TYPE_DEFAULT = 0, HEARTH_TYPE_F32 = 1, HEARTH_TYPE_F16 = 2, HEARTH_TYPE_BF16 = 3, HEARTH_TYPE_Q8_0 = 4,
+       HEARTH_TYPE_Q4_0 = 5 };
 typedef struct hearth_context_params {
     uint32_t struct_size;
     int32_t n_ctx;        /* tokens that all sequences hold together; 0 = the model's training context */

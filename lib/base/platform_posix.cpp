@@ -273,7 +273,8 @@ namespace {
 // Does the loader lack memory? It says so in words alone. glibc leaves out the system's reason where its own allocations fail: files that
 // it cannot open or tables that it cannot make, for no reason.
 bool is_out_of_memory(std::string_view text) {
-    constexpr std::string_view kEnds[] = {": Cannot allocate memory", ": Out of memory", "out of memory", ": cannot open shared object file"};
+    constexpr std::string_view kEnds[] = {": Cannot allocate memory", ": Out of memory", "out of memory",
+                                          ": cannot open shared object file"};
     if (std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view end) { return text.ends_with(end); })) return true;
     if (text.find("static TLS block") != text.npos) return false;  // there is room, but not for this library
     return text.find(": cannot create ") != text.npos || text.find(": cannot allocate ") != text.npos;

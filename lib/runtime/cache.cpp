@@ -200,12 +200,16 @@ class HeadRows {
     std::byte* k() { return k_.data(); }
     std::byte* v() { return v_.data(); }
     void into(std::byte* k, std::byte* v) const {
-        each(k_.size(), k_at_, whole_.k, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k + at, k_.data() + part, n); });
-        each(v_.size(), v_at_, whole_.v, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v + at, v_.data() + part, n); });
+        each(k_.size(), k_at_, whole_.k,
+             [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k + at, k_.data() + part, n); });
+        each(v_.size(), v_at_, whole_.v,
+             [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v + at, v_.data() + part, n); });
     }
     void from(const std::byte* k, const std::byte* v) {
-        each(k_.size(), k_at_, whole_.k, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k_.data() + part, k + at, n); });
-        each(v_.size(), v_at_, whole_.v, [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v_.data() + part, v + at, n); });
+        each(k_.size(), k_at_, whole_.k,
+             [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(k_.data() + part, k + at, n); });
+        each(v_.size(), v_at_, whole_.v,
+             [&](std::size_t part, std::size_t at, std::size_t n) { std::memcpy(v_.data() + part, v + at, n); });
     }
 
   private:

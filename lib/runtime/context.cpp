@@ -197,7 +197,8 @@ Context::~Context() {
 
 const float* Context::logits(int32_t output) const {
     if (output < 0 || output >= n_output_) return nullptr;
-    return reinterpret_cast<const float*>(output_.data()) + static_cast<std::size_t>(output) * static_cast<std::size_t>(model_->hparams().n_vocab);
+    return reinterpret_cast<const float*>(output_.data()) +
+           static_cast<std::size_t>(output) * static_cast<std::size_t>(model_->hparams().n_vocab);
 }
 
 int32_t Context::output_of_token(int32_t batch_index) const {

@@ -89,7 +89,8 @@ class Context {
     struct Room {
         DeviceBuffer arena, scratch;
     };
-    Context(std::shared_ptr<Model> model, const ContextOptions& options) : model_(std::move(model)), use_(model_.get()), options_(options) {}
+    Context(std::shared_ptr<Model> model, const ContextOptions& options)
+        : model_(std::move(model)), use_(model_.get()), options_(options) {}
     Status reserve();
     Status compile();
     Status check_batch(const Batch& batch) const;

@@ -190,7 +190,9 @@ Status Context::add_up(const Collective& collective, const hearth_run_args& args
         const Extent e = bucket_->split.extent(ranks[r], collective.buffer[r], args.n_token, args.n_output);
         const hearth_comm& comm = comm_->rank(static_cast<int32_t>(r));
         hearth_fault fault{};
-        note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r], &fault), fault, ranks[r]);
+        note(comm.all_reduce(comm.user, rooms_[static_cast<std::size_t>(ranks[r])].arena.at(e.offset), e.bytes / 4, collective.adds[r],
+                             &fault),
+             fault, ranks[r]);
         pace_->lap(ranks[r]);
     }
     for (std::size_t r = 0; r < ranks.size(); ++r) {
@@ -230,7 +232,8 @@ Status Context::fetch(const Stretch& stretch) {
         const auto bytes = 4 * static_cast<uint64_t>(value.n_group) * static_cast<uint64_t>(value.group_width);
         for (std::size_t row = 0; row < stretch.output.size(); ++row) {
             const auto offset = static_cast<uint64_t>(value.offset) + 4 * row * static_cast<uint64_t>(value.row_stride);
-            std::byte* to = output_.data() + static_cast<std::size_t>(stretch.output[row]) * row_bytes + 4 * static_cast<std::size_t>(piece.column);
+            std::byte* to =
+                output_.data() + static_cast<std::size_t>(stretch.output[row]) * row_bytes + 4 * static_cast<std::size_t>(piece.column);
             HEARTH_CHECK(device(piece.device).download(rooms_[static_cast<std::size_t>(piece.device)].arena.at(offset), to, bytes));
             pace_->lap(piece.device);
         }

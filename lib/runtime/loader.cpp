@@ -10,9 +10,15 @@ constexpr uint64_t kChunkBytes = 512 << 10;
 constexpr int64_t kChunksPerBatch = 128;  // between two calls of the progress callback
 }  // namespace
 
-WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights, const WeightMap& map,
-                           const std::vector<WeightPart>& parts)
-    : runtime_(runtime), placement_(placement), source_(source), weights_(weights), map_(map), parts_(parts), same_rows_(map.weights.size()) {
+WeightLoader::WeightLoader(Runtime& runtime, const Placement& placement, const TensorSource& source, const Weights& weights,
+                           const WeightMap& map, const std::vector<WeightPart>& parts)
+    : runtime_(runtime),
+      placement_(placement),
+      source_(source),
+      weights_(weights),
+      map_(map),
+      parts_(parts),
+      same_rows_(map.weights.size()) {
     const auto copied = [&](std::size_t weight) {
         return std::any_of(parts.begin(), parts.end(), [&](const WeightPart& part) { return part.offsets[weight] != WeightPart::kAbsent; });
     };
@@ -82,7 +88,8 @@ const std::byte* WeightLoader::columns_of(std::size_t weight, const Chunk& chunk
     for (int64_t row = 0; row < chunk.n_row; ++row)
         for (const Range& r : slice->columns) {
             const std::byte* from = staging.rows.data() + static_cast<uint64_t>(row) * stride;
-            to = std::copy(from + row_bytes(format, static_cast<uint64_t>(r.begin)), from + row_bytes(format, static_cast<uint64_t>(r.end)), to);
+            to = std::copy(from + row_bytes(format, static_cast<uint64_t>(r.begin)),
+                           from + row_bytes(format, static_cast<uint64_t>(r.end)), to);
         }
     return staging.columns.data();
 }

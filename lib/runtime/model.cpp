@@ -14,7 +14,8 @@ uint64_t align_up(uint64_t n, uint64_t align) { return (n + align - 1) / align *
 
 uint64_t read_by_a_token(const hearth_weight& weight, const hearth_layout& layout, const Hparams& h) {
     uint64_t bytes = layout.bytes;
-    if (weight.uses & HEARTH_USE_EXPERTS) bytes = bytes / static_cast<uint64_t>(std::max(h.n_expert, 1)) * static_cast<uint64_t>(h.n_expert_used);
+    if (weight.uses & HEARTH_USE_EXPERTS)
+        bytes = bytes / static_cast<uint64_t>(std::max(h.n_expert, 1)) * static_cast<uint64_t>(h.n_expert_used);
     if (weight.uses == HEARTH_USE_LOOKUP) bytes /= static_cast<uint64_t>(weight.shape[0]);
     return bytes;
 }

@@ -55,7 +55,8 @@ void Pace::judge(std::size_t device, Lane* lane) {
     model_->runtime().log()(LogLevel::warning,
                             "{}: a token takes {:.1f} ms here and {:.1f} were planned: {:.2f} of {:.2f} GB/s; its memory spills to "
                             "elsewhere, or its link is slow (fewer layers, or kv=cpu, may be faster)",
-                            model_->placement().devices[device]->spec(), ns / 1e6, planned_ns / 1e6, lane->best / 1e9, lane->declared / 1e9);
+                            model_->placement().devices[device]->spec(), ns / 1e6, planned_ns / 1e6, lane->best / 1e9,
+                            lane->declared / 1e9);
 }
 
 }  // namespace hearth

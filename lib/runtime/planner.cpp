@@ -37,7 +37,8 @@ Result<int32_t> most_layers(const Model& model, const DeviceSpec& spec, const st
         const int32_t at = low < 0 ? 0 : low == 0 && high > all ? all : low + (high - low) / 2;  // none, all, then between
         HEARTH_TRY(const Placement placement, spread(model, spec, devices, options, at));
         HEARTH_TRY(const PlanReport plan, plan_of(model, placement, options));
-        const bool good = at == 0 || std::all_of(plan.devices.begin() + 1, plan.devices.end(), [](const DevicePlan& d) { return d.fits(); });
+        const bool good =
+            at == 0 || std::all_of(plan.devices.begin() + 1, plan.devices.end(), [](const DevicePlan& d) { return d.fits(); });
         if (good) *host_fits = plan.devices[0].fits();
         (good ? low : high) = at;
     }

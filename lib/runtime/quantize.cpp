@@ -24,7 +24,8 @@ class Quantizer {
         const bool matrix = tensor.n_dim >= 2 && tensor.row_width() % info->block_elements == 0;
         const bool named = tensor.name.size() > 7 && tensor.name.compare(tensor.name.size() - 7, 7, ".weight") == 0;
         const bool small = tensor.name.find("ffn_gate_inp") != std::string::npos || tensor.name.find("_norm") != std::string::npos ||
-                           tensor.name.find("shortconv.conv") != std::string::npos || tensor.name.find("position_embd") != std::string::npos;
+                           tensor.name.find("shortconv.conv") != std::string::npos ||
+                           tensor.name.find("position_embd") != std::string::npos;
         return matrix && named && !small ? target_ : tensor.format;
     }
 

@@ -72,7 +72,8 @@ std::byte* Runtime::allocate(std::size_t bytes, std::size_t align) {
     if (!data) return nullptr;
     if (reinterpret_cast<std::uintptr_t>(data) % align != 0) {
         hooks.free(hooks.user, data, bytes, align);
-        options_.log(LogLevel::error, "the host's allocator returned memory that is not aligned to the {} bytes asked for: not used", align);
+        options_.log(LogLevel::error, "the host's allocator returned memory that is not aligned to the {} bytes asked for: not used",
+                     align);
         return nullptr;
     }
     const auto clear = [](std::byte* begin, std::size_t n) {

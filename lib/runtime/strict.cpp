@@ -30,8 +30,9 @@ Status check_strict(const Model& model, const DeviceSpec& spec, const Placement&
     for (int32_t d = 1; d < placement.n_device(); ++d) {
         const auto index = static_cast<std::size_t>(d);
         if (used || (!spec.shares.empty() && spec.shares[index - 1] == 0) || placement.n_layer_on(d) > 0) continue;
-        const Failure failure = fail(Code::placement, "strict: {} is asked for, but gets no layer of {}{}", placement.devices[index]->spec(),
-                                     model.source().name(), spec.n_layer == DeviceSpec::kLayersThatFit ? ": none fits" : "");
+        const Failure failure =
+            fail(Code::placement, "strict: {} is asked for, but gets no layer of {}{}", placement.devices[index]->spec(),
+                 model.source().name(), spec.n_layer == DeviceSpec::kLayersThatFit ? ": none fits" : "");
         placement.devices[index]->name_in_error();
         return failure;
     }

@@ -35,7 +35,10 @@ struct Bench {
     AttentionTask task{};
 
     Bench(const Kernels& kernels, int32_t type, int64_t width, bool large)
-        : key(*key_kernel(kernels, type)), value(*value_kernel(kernels, type)), n_layer(large ? kLayers : 1), n_page(large ? 8 * kPages : kPages) {
+        : key(*key_kernel(kernels, type)),
+          value(*value_kernel(kernels, type)),
+          n_layer(large ? kLayers : 1),
+          n_page(large ? 8 * kPages : kPages) {
         const FormatInfo& info = *find_format(type);
         const int64_t head_bytes = kPageTokens * static_cast<int64_t>(row_bytes(info, static_cast<uint64_t>(width)));
         layer_bytes = 2 * head_bytes;
@@ -48,7 +51,8 @@ struct Bench {
             key.store(page, row.data(), width, i % kPageTokens);
             value.store(page + head_bytes, row.data(), width, i % kPageTokens);
         }
-        for (int64_t i = kPages; i < n_page * n_layer; i += kPages) std::memcpy(pool + i * layer_bytes, pool, static_cast<std::size_t>(kPages * layer_bytes));
+        for (int64_t i = kPages; i < n_page * n_layer; i += kPages)
+            std::memcpy(pool + i * layer_bytes, pool, static_cast<std::size_t>(kPages * layer_bytes));
         for (int32_t i = 0; i < n_page; ++i) pages.push_back(i);
         const auto n_key = static_cast<int32_t>(n_page * kPageTokens);
         begin.assign(kMost, 0), end.assign(kMost, n_key), stretch.assign(kMost, n_key);
@@ -64,7 +68,8 @@ struct Bench {
         task.q = q_rows.data(), task.q8 = codes.data(), task.out = out_rows.data(), task.begin = begin.data(), task.end = end.data();
         task.place = begin.data(), task.stretch = stretch.data(), task.scratch = state.data();
         task.k_width = task.v_width = static_cast<int32_t>(width);
-        task.scale = 0.1f, task.page = pages.data(), task.page_bytes = n_layer * layer_bytes, task.v_offset = task.k_bytes = task.v_bytes = head_bytes;
+        task.scale = 0.1f, task.page = pages.data(), task.page_bytes = n_layer * layer_bytes,
+        task.v_offset = task.k_bytes = task.v_bytes = head_bytes;
     }
 
     // The next layer.
@@ -86,7 +91,8 @@ int main(int argc, char** argv) {
     const bool has_width = argc > first + 1 && std::string(argv[first]) == "-w";
     const int64_t width = has_width ? std::atoi(argv[first + 1]) / 32 * 32 : 64;
     first += has_width ? 2 : 0;
-    std::printf("level %s, width %d, cycles per query and page (bytes per cycle)\n%-6s", level->kernels.name, static_cast<int>(width), "type");
+    std::printf("level %s, width %d, cycles per query and page (bytes per cycle)\n%-6s", level->kernels.name, static_cast<int>(width),
+                "type");
     for (const int64_t n : kQueries) std::printf(" %11dx", static_cast<int>(n));
     for (const int32_t type : {HEARTH_FORMAT_F32, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16, HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0}) {
         const std::string name(find_format(type)->name);
@@ -97,7 +103,8 @@ int main(int argc, char** argv) {
             bench.task.n_query = static_cast<int32_t>(n);
             bench.task.unpacked = bench.unpacked;
             const double all = good_cycles([&] { bench.run(level->kernels); });
-            std::printf(" %6.0f (%3.1f)", all / static_cast<double>(n * bench.n_page), static_cast<double>(bench.n_page * bench.layer_bytes) / all);
+            std::printf(" %6.0f (%3.1f)", all / static_cast<double>(n * bench.n_page),
+                        static_cast<double>(bench.n_page * bench.layer_bytes) / all);
         }
     }
     std::printf("\n");

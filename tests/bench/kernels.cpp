@@ -133,12 +133,14 @@ int main(int argc, char** argv) {
     const bool threads_given = argc > 2 && std::string(argv[1]) == "-t";
     const int n_thread = threads_given ? std::max(1, std::atoi(argv[2])) : 1, first_name = threads_given ? 3 : 1;
     constexpr int64_t kTokens[] = {1, 2, 4, 8, 16, 32}, kMany = 128, kRowsLarge = 65536, kWidth = 4096;
-    std::printf("level %s, %d threads, best of several\n%-8s %12s %12s", kernels->kernels.name, n_thread, "format", "GB/s cached", "GB/s memory");
+    std::printf("level %s, %d threads, best of several\n%-8s %12s %12s", kernels->kernels.name, n_thread, "format", "GB/s cached",
+                "GB/s memory");
     for (const int64_t n : kTokens) std::printf(" %5dx", static_cast<int>(n));
     std::printf(" (memory) %6s\n", "128x");
     for (const FormatInfo& info : kFormats) {
         if (!is_wanted(info, argc, argv, first_name)) continue;
-        Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, kRowsLarge, kWidth, 32), many(kernels->kernels, info, 256 * n_thread, 2048, kMany);
+        Bench small(kernels->kernels, info, 64, 2048, 1), large(kernels->kernels, info, kRowsLarge, kWidth, 32),
+            many(kernels->kernels, info, 256 * n_thread, 2048, kMany);
         const double gb_small = static_cast<double>(small.data_bytes) * 1e-9, gb_large = static_cast<double>(large.data_bytes) * 1e-9;
         std::printf("%-8s %12.2f %12.2f", std::string(info.name).c_str(), gb_small / small.best_seconds(1, 1, 500),
                     gb_large / large.best_seconds(1, n_thread, 5));

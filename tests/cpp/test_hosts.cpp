@@ -60,16 +60,18 @@ TEST_CASE("an error of a device names the one of two that failed") {
         int32_t index;
         const char* spec;
     };
-    const Row row = GENERATE(
-        Row{"sim:2x4MiB;fail=:1,layers=3", HEARTH_E_OOM_DEVICE, 1, "sim:1"}, Row{"sim:2x4MiB;fail=1:,layers=3", HEARTH_E_OOM_DEVICE, 0, "sim:0"},
-        Row{"sim:2x4MiB;fail=:2,layers=3", HEARTH_E_OOM_DEVICE, 1, "sim:1"},  // of the context
-        Row{"sim:2x4MiB;free=:32KiB,layers=3,shares=1:2,reserve=0", HEARTH_E_OOM_DEVICE, 1, "sim:1"},  // a plan is refused
-        Row{"sim:2x4MiB;free=32KiB:,layers=3,shares=2:1,reserve=0", HEARTH_E_OOM_DEVICE, 0, "sim:0"},
-        Row{"sim:2x4MiB;lost=:1,layers=3", HEARTH_E_DEVICE_LOST, 1, "sim:1"}, Row{"sim:2x4MiB;lost=1:,layers=3", HEARTH_E_DEVICE_LOST, 0, "sim:0"},
-        Row{"sim:2x4MiB;lost=:1,split=tensor", HEARTH_E_DEVICE_LOST, 1, "sim:1"},
-        Row{"sim:2x4MiB,layers=3,shares=1:0.000001,strict=on", HEARTH_E_PLACEMENT, 1, "sim:1"},
-        Row{"cpu,reserve=1000TiB", HEARTH_E_OOM_HOST, 0, "cpu"}, Row{"sim:2x4MiB,layers=x", HEARTH_E_INVALID_ARGUMENT, -1, ""},
-        Row{"no_such_device", HEARTH_E_PLACEMENT, -1, ""});
+    const Row row =
+        GENERATE(Row{"sim:2x4MiB;fail=:1,layers=3", HEARTH_E_OOM_DEVICE, 1, "sim:1"},
+                 Row{"sim:2x4MiB;fail=1:,layers=3", HEARTH_E_OOM_DEVICE, 0, "sim:0"},
+                 Row{"sim:2x4MiB;fail=:2,layers=3", HEARTH_E_OOM_DEVICE, 1, "sim:1"},                           // of the context
+                 Row{"sim:2x4MiB;free=:32KiB,layers=3,shares=1:2,reserve=0", HEARTH_E_OOM_DEVICE, 1, "sim:1"},  // a plan is refused
+                 Row{"sim:2x4MiB;free=32KiB:,layers=3,shares=2:1,reserve=0", HEARTH_E_OOM_DEVICE, 0, "sim:0"},
+                 Row{"sim:2x4MiB;lost=:1,layers=3", HEARTH_E_DEVICE_LOST, 1, "sim:1"},
+                 Row{"sim:2x4MiB;lost=1:,layers=3", HEARTH_E_DEVICE_LOST, 0, "sim:0"},
+                 Row{"sim:2x4MiB;lost=:1,split=tensor", HEARTH_E_DEVICE_LOST, 1, "sim:1"},
+                 Row{"sim:2x4MiB,layers=3,shares=1:0.000001,strict=on", HEARTH_E_PLACEMENT, 1, "sim:1"},
+                 Row{"cpu,reserve=1000TiB", HEARTH_E_OOM_HOST, 0, "cpu"}, Row{"sim:2x4MiB,layers=x", HEARTH_E_INVALID_ARGUMENT, -1, ""},
+                 Row{"no_such_device", HEARTH_E_PLACEMENT, -1, ""});
     const Host host;
     const hearth::Error error = host.first_error(row.device);
     INFO(row.device << ": " << error.message);

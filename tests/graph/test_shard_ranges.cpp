@@ -74,8 +74,8 @@ TEST_CASE("ranks share heads and hidden columns whole, in blocks, and each query
         const int n_rank = 1 + below(5);
         std::vector<double> shares;
         for (int r = 0; r < n_rank; ++r) shares.push_back(below(3) ? 1 : 1 + below(7));
-        INFO("seed " << test::seed() << " trial " << trial << ": heads " << s.n_head << "/" << s.n_head_kv << " of " << s.head_width << " block " << block
-                     << " ranks " << n_rank);
+        INFO("seed " << test::seed() << " trial " << trial << ": heads " << s.n_head << "/" << s.n_head_kv << " of " << s.head_width
+                     << " block " << block << " ranks " << n_rank);
         const ShardRanges ranges(layer(s), shares);
         std::vector<Range> q, hidden;
         for (int r = 0; r < n_rank; ++r) {

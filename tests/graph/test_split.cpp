@@ -183,7 +183,8 @@ TEST_CASE("on whatever devices nodes run, they read what was written last") {
     for (int round = 0; round < 300; ++round) {
         Program program(&random);
         const SplitGraph split({std::move(program.graph), program.device_of_node, {}, {}, {}, {}, {}}, program.n_device);
-        const Counts counts{static_cast<int32_t>(1 + random.below(kBounds.n_token)), static_cast<int32_t>(random.below(kBounds.n_output + 1))};
+        const Counts counts{static_cast<int32_t>(1 + random.below(kBounds.n_token)),
+                            static_cast<int32_t>(random.below(kBounds.n_output + 1))};
         CHECK(run_split(split, counts, &random) == run_apart(split.graph(), counts));
         for (const Segment& segment : split.segments()) n_transfer += static_cast<int>(segment.transfers.size());
     }

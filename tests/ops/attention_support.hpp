@@ -112,7 +112,8 @@ inline OpCase attention_case(const AttentionSpec& s, Random& random) {
         return s.exact ? exact_rows(random, type, n) : random.normals(n);
     };
     const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width, .group_gap = 4},
-                            in_blocks(s.k_type) ? exact_queries(random, static_cast<std::size_t>(n_token * s.n_head * s.k_width)) : values(s.n_head, s.k_width, s.k_type));
+                              in_blocks(s.k_type) ? exact_queries(random, static_cast<std::size_t>(n_token * s.n_head * s.k_width))
+                                                  : values(s.n_head, s.k_width, s.k_type));
     const int32_t k = c.input({.n_group = s.n_head_kv, .group_width = s.k_width}, values(s.n_head_kv, s.k_width, s.k_type));
     const int32_t v = c.input({.n_group = s.n_head_kv, .group_width = s.v_width}, values(s.n_head_kv, s.v_width, s.v_type));
     const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
@@ -142,7 +143,8 @@ inline OpCase part_of(const OpCase& whole, const Outcome& done, const AttentionS
     }
     const int64_t row = int64_t{s.n_head} * s.k_width;
     const std::vector<float>& all = whole.inputs.at(kQueries);
-    const int32_t q = c.input({.n_group = s.n_head, .group_width = s.k_width}, {all.begin() + first * row, all.begin() + (first + n) * row});
+    const int32_t q =
+        c.input({.n_group = s.n_head, .group_width = s.k_width}, {all.begin() + first * row, all.begin() + (first + n) * row});
     const int32_t out = c.output({.n_group = s.n_head, .group_width = s.v_width});
     std::vector<int32_t> sink;
     if (s.sink) sink.push_back(c.weight_bytes(HEARTH_FORMAT_F32, HEARTH_USE_VECTOR, {s.n_head}, whole.weight_data[0]));
@@ -184,7 +186,8 @@ inline void compare(const std::string& what, const OpCase& c, double bound, bool
         const Outcome got = candidate.run(c, {.n_thread = 3});
         REQUIRE(got.error == "");
         const double limit = may_use_tiles(candidate, c) ? std::max(bound, kTileBound) : with_words(bound, c);
-        for (const auto& [value, data] : want.value) check_close(candidate.name + " " + what, numbers(got.value.at(value)), numbers(data), limit, limit);
+        for (const auto& [value, data] : want.value)
+            check_close(candidate.name + " " + what, numbers(got.value.at(value)), numbers(data), limit, limit);
         if (!pages) continue;
         for (const auto& [id, page] : want.pages[0]) {
             INFO(candidate.name << " page " << id);

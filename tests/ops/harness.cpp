@@ -233,7 +233,8 @@ struct Session {
         for (int64_t r = 0; r < rows; ++r)
             for (int64_t g = 0; g < v.n_group; ++g) {
                 float* data = dense.data() + (r * v.n_group + g) * v.group_width;
-                const hearth_place at{arena.buffer, arena.offset + static_cast<uint64_t>(v.offset + 4 * (r * v.row_stride + g * v.group_stride))};
+                const hearth_place at{arena.buffer,
+                                      arena.offset + static_cast<uint64_t>(v.offset + 4 * (r * v.row_stride + g * v.group_stride))};
                 const uint64_t bytes = static_cast<uint64_t>(v.group_width) * 4;
                 const int32_t status = to_device ? b.upload(device, at, data, bytes, &fault) : b.download(device, at, data, bytes, &fault);
                 if (status < 0) return false;

@@ -35,7 +35,8 @@ OpCase infinite_keys(AttentionSpec s, int32_t type, float sign, bool all, Random
     const auto spoil = [&](int64_t place) { return all || place == 10 || place == 33; };
     for (int64_t place = 0; place < 70; ++place)
         for (int64_t head = 0; spoil(place) && head < s.n_head_kv; ++head)
-            put(type, c.pages[0][2 * c.tables[0].page[static_cast<std::size_t>(place / 32)] + 1].k, place % 32 * row + head * s.k_width, kInfinity);
+            put(type, c.pages[0][2 * c.tables[0].page[static_cast<std::size_t>(place / 32)] + 1].k, place % 32 * row + head * s.k_width,
+                kInfinity);
     for (int64_t t = 0; t < 41; ++t)
         for (int64_t head = 0; (t == 0 ? all : spoil(t - 1)) && head < s.n_head_kv; ++head)
             k[static_cast<std::size_t>(t * row + head * s.k_width)] = kInfinity;
@@ -97,9 +98,12 @@ TEST_CASE("values in codes that are no numbers make NaN of what sees them, and o
     for (const int32_t type : {HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0})
         for (const int32_t n_token : {1, 2, 3, 33})
             for (const int32_t place : {5, 40}) {
-                OpCase c = attention_case({.v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 64, .past = {70}, .fresh = {n_token}}, random);
+                OpCase c = attention_case(
+                    {.v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 64, .past = {70}, .fresh = {n_token}},
+                    random);
                 c.deterministic = true;
-                for (int32_t t = 1; t < n_token; t += 2) c.attend[static_cast<std::size_t>(t)].end = place;  // every second token does not see it
+                for (int32_t t = 1; t < n_token; t += 2)
+                    c.attend[static_cast<std::size_t>(t)].end = place;  // every second token does not see it
                 std::vector<uint8_t>& rows = c.pages[0][2 * c.tables[0].page[static_cast<std::size_t>(place / 32)] + 1].v;
                 const auto block = static_cast<std::ptrdiff_t>(row_bytes(*find_format(type), 32));
                 std::fill_n(rows.begin() + (place % 32 * 2 + 1) * block, 2, 0x7e);  // the scale of its row's second block
@@ -112,7 +116,15 @@ TEST_CASE("scores far beyond what 2^x holds leave the largest key's value", "[op
     Random random(seed());
     for (const int32_t type : kTypes)
         for (const int32_t n_token : {1, 2, 33}) {
-            OpCase c = attention_case({.k_type = HEARTH_FORMAT_F32, .v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32, .past = {70}, .fresh = {n_token}}, random);
+            OpCase c = attention_case({.k_type = HEARTH_FORMAT_F32,
+                                       .v_type = type,
+                                       .n_head = 2,
+                                       .n_head_kv = 1,
+                                       .k_width = 32,
+                                       .v_width = 32,
+                                       .past = {70},
+                                       .fresh = {n_token}},
+                                      random);
             c.nodes[1].p.attention.scale = 1e11f;
             compare("type " + std::to_string(type) + " tokens " + std::to_string(n_token), c, kAttentionBound, false);
         }
@@ -129,7 +141,14 @@ TEST_CASE("where no key has any weight a row is zeros, with a sink too", "[ops]"
         }
         for (const int32_t kind : {HEARTH_CACHE_FULL, HEARTH_CACHE_LATENT})
             for (const bool every : {false, true}) {
-                AttentionSpec s{.kind = kind, .n_head_kv = 1, .k_width = 24, .v_width = 16, .sink = sink, .past = {40, 0}, .fresh = {6, 14}, .dirty = true};
+                AttentionSpec s{.kind = kind,
+                                .n_head_kv = 1,
+                                .k_width = 24,
+                                .v_width = 16,
+                                .sink = sink,
+                                .past = {40, 0},
+                                .fresh = {6, 14},
+                                .dirty = true};
                 OpCase c = attention_case(s, random);
                 std::size_t n_blind = 0;
                 for (std::size_t t = 0; t < c.attend.size(); ++t)
@@ -157,7 +176,8 @@ TEST_CASE("what nobody wrote into a page does not matter, whatever was there bef
         s.dirty = true;
         for (const bool prompt : {false, true}) {
             if (prompt) s.past = {0, 40}, s.fresh = {33, 2};
-            compare(what + " " + std::to_string(s.k_type) + " " + std::to_string(s.v_type), attention_case(s, random), 4 * kAttentionBound, true);
+            compare(what + " " + std::to_string(s.k_type) + " " + std::to_string(s.v_type), attention_case(s, random),
+                    4 * kAttentionBound, true);
         }
     };
     for (const int32_t k_type : kTypes)
@@ -168,7 +188,13 @@ TEST_CASE("what nobody wrote into a page does not matter, whatever was there bef
         }
     for (const int32_t type : kPlain)
         for (const int32_t n_head : {1, 2, 4, 13})
-            check("latent", {.kind = HEARTH_CACHE_LATENT, .k_type = type, .v_type = type, .n_head = n_head, .n_head_kv = 1, .k_width = 40, .v_width = 24});
+            check("latent", {.kind = HEARTH_CACHE_LATENT,
+                             .k_type = type,
+                             .v_type = type,
+                             .n_head = n_head,
+                             .n_head_kv = 1,
+                             .k_width = 40,
+                             .v_width = 24});
 }
 
 TEST_CASE("what is cached and is no number stays none", "[ops]") {
@@ -194,22 +220,35 @@ TEST_CASE("what is cached and is no number stays none", "[ops]") {
 TEST_CASE("a query's bits do not depend on how many are computed with it", "[ops]") {
     Random random(seed());
     const std::vector<int32_t> all = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, some = {3, 7, 12};
-    for (const int32_t type : kTypes) check_alone("one head", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 64, .v_width = 32}, all, random);
+    for (const int32_t type : kTypes)
+        check_alone("one head", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 64, .v_width = 32}, all, random);
     for (const int32_t past : {20, 57})  // a page begins among them, and a pair of pages
         for (const int32_t type : kTypes) {
-            check_alone("pages", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random, past);
-            check_alone("pages", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32, .softcap = 3}, some, random, past);
+            check_alone("pages", {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some,
+                        random, past);
+            check_alone("pages",
+                        {.k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 32, .v_width = 32, .softcap = 3}, some,
+                        random, past);
         }
     for (const int32_t type : kPlain) {
-        check_alone("latent", {.kind = HEARTH_CACHE_LATENT, .k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 40, .v_width = 24}, all, random);
+        check_alone(
+            "latent",
+            {.kind = HEARTH_CACHE_LATENT, .k_type = type, .v_type = type, .n_head = 1, .n_head_kv = 1, .k_width = 40, .v_width = 24}, all,
+            random);
         check_alone("odd widths", {.k_type = type, .v_type = type, .n_head = 2, .n_head_kv = 1, .k_width = 5, .v_width = 19}, some, random);
     }
-    check_alone("two types", {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random);
-    check_alone("two types", {.k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_Q4_0, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32}, some, random);
+    check_alone("two types",
+                {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32},
+                some, random);
+    check_alone("two types",
+                {.k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_Q4_0, .n_head = 2, .n_head_kv = 1, .k_width = 32, .v_width = 32},
+                some, random);
     check_alone("softcap, alibi, sinks", {.softcap = 3, .alibi = 8, .sink = true}, some, random);
     for (const int32_t past : {507, 3578}) {  // a second stretch begins, stretches become longer
         check_alone("stretches", {.n_head = 1, .n_head_kv = 1, .k_width = 8, .v_width = 8}, some, random, past);
-        check_alone("stretches", {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .k_width = 32, .v_width = 8}, some, random, past);
+        check_alone("stretches", {.k_type = HEARTH_FORMAT_Q8_0, .v_type = HEARTH_FORMAT_F16, .k_width = 32, .v_width = 8}, some, random,
+                    past);
     }
-    check_alone("window", {.kind = HEARTH_CACHE_WINDOW, .k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_F16, .window = 20}, some, random);
+    check_alone("window", {.kind = HEARTH_CACHE_WINDOW, .k_type = HEARTH_FORMAT_F16, .v_type = HEARTH_FORMAT_F16, .window = 20}, some,
+                random);
 }

@@ -35,7 +35,8 @@ TEST_CASE("keys and values are cached in any two types", "[ops]") {
             const auto check = [&](const std::string& what, AttentionSpec s) {
                 s.k_type = k_type, s.v_type = v_type;
                 // Scores of queries up to 2 are up to sqrt(width) times those of normal ones: so is their rounding.
-                compare(what + " " + std::to_string(k_type) + " " + std::to_string(v_type), attention_case(s, random), 4 * kAttentionBound, true);
+                compare(what + " " + std::to_string(k_type) + " " + std::to_string(v_type), attention_case(s, random),
+                        4 * kAttentionBound, true);
             };
             check("plain", {.k_width = 64, .v_width = 32});
             check("many heads per key", {.n_head = 21, .n_head_kv = 3, .k_width = 96, .v_width = 128});

@@ -61,7 +61,8 @@ TEST_CASE("matmuls that need each other run one after the other, on any number o
         INFO(candidate.name << " seed " << seed());
         const Outcome want = candidate.run(c);
         REQUIRE(want.error == "");
-        for (int i = 0; i < 10; ++i) CHECK(candidate.run(c, {.n_thread = 3}).value == want.value);  // threads that raced would differ sometimes
+        for (int i = 0; i < 10; ++i)
+            CHECK(candidate.run(c, {.n_thread = 3}).value == want.value);  // threads that raced would differ sometimes
     }
 }
 
@@ -91,7 +92,8 @@ TEST_CASE("LINEAR adds bias, scale and residual, in place too", "[ops]") {
 
 TEST_CASE("LINEAR_HEADS uses one matrix per head on strided groups", "[ops]") {
     Random random(seed());
-    for (const auto& [format, n_token] : {std::pair{Format::F32, 5}, {Format::F16, 5}, {Format::Q8_0, 5}, {Format::Q8_0, 21}, {Format::Q4_K, 21}}) {
+    for (const auto& [format, n_token] :
+         {std::pair{Format::F32, 5}, {Format::F16, 5}, {Format::Q8_0, 5}, {Format::Q8_0, 21}, {Format::Q4_K, 21}}) {
         const FormatInfo& info = *find_format(static_cast<int32_t>(format));
         const Shape s{21, info.block_elements == 256 ? 256 : 64, n_token};
         const int32_t n_head = 3;
@@ -107,7 +109,8 @@ TEST_CASE("LINEAR_HEADS uses one matrix per head on strided groups", "[ops]") {
             for (int32_t t = 0; t < s.n_token; ++t)
                 for (int32_t h = 0; h < n_head; ++h) {
                     const std::vector<float> row(x.begin() + (t * n_head + h) * s.n_in, x.begin() + (t * n_head + h + 1) * s.n_in);
-                    const std::vector<float> matrix(d.decoded.begin() + h * s.n_out * s.n_in, d.decoded.begin() + (h + 1) * s.n_out * s.n_in);
+                    const std::vector<float> matrix(d.decoded.begin() + h * s.n_out * s.n_in,
+                                                    d.decoded.begin() + (h + 1) * s.n_out * s.n_in);
                     const Expected one = dot_all(info, matrix, row, {s.n_out, s.n_in, 1}, sees(candidate, info, s.n_token));
                     e.value.insert(e.value.end(), one.value.begin(), one.value.end());
                     e.bound.insert(e.bound.end(), one.bound.begin(), one.bound.end());
@@ -152,8 +155,10 @@ TEST_CASE("LINEAR_EXPERTS runs each chosen expert on its rows, shared or one per
                     for (int32_t p = 0; p < n_token * k; ++p) {
                         const int64_t from = shared ? p / k : p, expert = id[static_cast<std::size_t>(p)];
                         const std::vector<float> row(d.x.begin() + from * 64, d.x.begin() + (from + 1) * 64);
-                        const std::vector<float> matrix(d.decoded.begin() + expert * s.n_out * 64, d.decoded.begin() + (expert + 1) * s.n_out * 64);
-                        const Expected one = dot_all(info, matrix, row, {s.n_out, 64, 1}, sees(candidate, info, n_row_of[static_cast<std::size_t>(expert)]));
+                        const std::vector<float> matrix(d.decoded.begin() + expert * s.n_out * 64,
+                                                        d.decoded.begin() + (expert + 1) * s.n_out * 64);
+                        const Expected one = dot_all(info, matrix, row, {s.n_out, 64, 1},
+                                                     sees(candidate, info, n_row_of[static_cast<std::size_t>(expert)]));
                         for (std::size_t o = 0; o < 35; ++o) {
                             e.value.push_back(one.value[o] + bias[static_cast<std::size_t>(expert * s.n_out) + o]);
                             e.bound.push_back(one.bound[o] + 0x1p-22 * (std::abs(static_cast<double>(e.value.back())) + 1));

@@ -52,7 +52,8 @@ TEST_CASE("NORM agrees with the reference: kinds, weights, groups, strides, in p
                 if (variant > 1) weights.push_back(c.weight(Format::F32, HEARTH_USE_VECTOR, {n_weight}, normals(random, n_weight)));
                 c.node(HEARTH_OP_NORM, {x}, {y}, weights).p.norm = {kind, 1e-5f, variant == 1};
                 // width 1 of the layer kind divides rounding errors by sqrt(eps); otherwise a handful of roundings
-                compare("NORM width " + std::to_string(width) + " variant " + std::to_string(variant), c, 8 * kUlp, 32 * kUlp * (width == 1 ? 320 : 8));
+                compare("NORM width " + std::to_string(width) + " variant " + std::to_string(variant), c, 8 * kUlp,
+                        32 * kUlp * (width == 1 ? 320 : 8));
             }
 }
 

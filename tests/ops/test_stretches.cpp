@@ -24,7 +24,8 @@ void check_threads(const std::string& what, const AttentionSpec& s, Random& rand
             CHECK(candidate.run(c, {.n_thread = n_thread}).value == once.value);
         }
         for (const auto& [value, data] : want.value)
-            check_close(candidate.name + " " + what, numbers(once.value.at(value)), numbers(data), with_words(kLongBound, c), with_words(kLongBound, c));
+            check_close(candidate.name + " " + what, numbers(once.value.at(value)), numbers(data), with_words(kLongBound, c),
+                        with_words(kLongBound, c));
     }
 }
 
@@ -41,12 +42,18 @@ TEST_CASE("few queries over many keys give the same bits at any number of thread
     };
     check_threads("sinks, counted once", with([](AttentionSpec& s) { s.sink = true; }), random);
     check_threads("softcap and alibi", with([](AttentionSpec& s) { s.softcap = 3, s.alibi = 8; }), random);
-    check_threads("sequences", with([](AttentionSpec& s) { s.past = {600, 3, 1023, 1024}, s.fresh = {1, 1, 1, 1}, s.n_head = 12, s.dirty = true; }), random);
+    check_threads("sequences", with([](AttentionSpec& s) {
+                      s.past = {600, 3, 1023, 1024}, s.fresh = {1, 1, 1, 1}, s.n_head = 12, s.dirty = true;
+                  }),
+                  random);
     check_threads("longer stretches", with([](AttentionSpec& s) { s.past = {3700}, s.n_head = 1, s.k_width = s.v_width = 8; }), random);
     check_threads("window", with([](AttentionSpec& s) { s.kind = HEARTH_CACHE_WINDOW, s.window = 700, s.dirty = true; }), random);
     for (const int32_t type : {HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16}) {
         check_threads("plain", with([&](AttentionSpec& s) { s.k_type = s.v_type = type, s.n_head_kv = 3, s.dirty = true; }), random);
-        check_threads("latent", with([&](AttentionSpec& s) { s.kind = HEARTH_CACHE_LATENT, s.k_type = s.v_type = type, s.n_head = 19, s.dirty = true; }), random);
+        check_threads("latent", with([&](AttentionSpec& s) {
+                          s.kind = HEARTH_CACHE_LATENT, s.k_type = s.v_type = type, s.n_head = 19, s.dirty = true;
+                      }),
+                      random);
     }
     for (const int32_t type : {HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_Q4_0})
         check_threads("codes", with([&](AttentionSpec& s) { s.k_type = s.v_type = type, s.v_width = 32; }), random);
@@ -55,7 +62,8 @@ TEST_CASE("few queries over many keys give the same bits at any number of thread
 TEST_CASE("stretches in which no key is seen, or whose keys have no weight, change nothing", "[ops][thread]") {
     Random random(seed());
     for (const bool sink : {false, true}) {
-        OpCase c = attention_case({.n_head = 2, .n_head_kv = 1, .sink = sink, .past = {1600, 1600, 1600}, .fresh = {1, 1, 1}, .dirty = true}, random);
+        OpCase c = attention_case(
+            {.n_head = 2, .n_head_kv = 1, .sink = sink, .past = {1600, 1600, 1600}, .fresh = {1, 1, 1}, .dirty = true}, random);
         c.attend[0] = {1100, 1601};  // the first stretches of whole pages unseen
         c.attend[1] = {0, 0};        // none
         for (int32_t place = 512; place < 1536; ++place)  // keys of sequence 2: weights of 0 beside the others'
@@ -69,7 +77,8 @@ TEST_CASE("stretches in which no key is seen, or whose keys have no weight, chan
         for (const Candidate& candidate : cpu_levels())
             for (const int32_t n_thread : {1, 3, 8}) {
                 INFO(candidate.name << " threads " << n_thread << " seed " << seed());
-                check_close(candidate.name, candidate.output(c, {.n_thread = n_thread}), want, with_words(kLongBound, c), with_words(kLongBound, c));
+                check_close(candidate.name, candidate.output(c, {.n_thread = n_thread}), want, with_words(kLongBound, c),
+                            with_words(kLongBound, c));
             }
     }
 }

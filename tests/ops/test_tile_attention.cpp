@@ -45,7 +45,12 @@ TEST_CASE("many queries by tiles agree with the reference, for every type, width
     for (const int32_t k : kTiled)
         for (const int32_t v : kTiled) {
             check("plain", of_types({.k_width = 64, .v_width = 32, .past = past, .fresh = fresh}, k, v), false);
-            check("window", of_types({.kind = HEARTH_CACHE_WINDOW, .n_head = 6, .k_width = 32, .v_width = 96, .window = 20, .past = past, .fresh = fresh}, k, v), true);
+            check(
+                "window",
+                of_types(
+                    {.kind = HEARTH_CACHE_WINDOW, .n_head = 6, .k_width = 32, .v_width = 96, .window = 20, .past = past, .fresh = fresh},
+                    k, v),
+                true);
         }
     for (const int32_t type : kTiled) {
         const auto both = [&](AttentionSpec s) { return s.past = past, s.fresh = fresh, of_types(s, type, type); };
@@ -74,16 +79,19 @@ TEST_CASE("tiles take any number of queries, over chunks of pages that begin any
     for (const int32_t n : {16, 17, 31, 33, 48, 63, 100, 101})  // one head each: as many queries in a part, but for the last
         for (const int32_t past : {0, 97, 290}) {
             const AttentionSpec s{.n_head = 64, .n_head_kv = 64, .k_width = 32, .v_width = 16, .past = {past}, .fresh = {n}};
-            check_exact("queries " + std::to_string(n) + " after " + std::to_string(past), attention_case(of_types(s, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16), random));
+            check_exact("queries " + std::to_string(n) + " after " + std::to_string(past),
+                        attention_case(of_types(s, HEARTH_FORMAT_F16, HEARTH_FORMAT_BF16), random));
         }
     OpCase ahead = attention_case(of_types({.past = {140}, .fresh = {30}}, HEARTH_FORMAT_F16, HEARTH_FORMAT_F16), random);
-    for (std::size_t t = 0; t < ahead.attend.size(); ++t) ahead.attend[t] = {static_cast<int32_t>(5 * t), t % 7 == 3 ? static_cast<int32_t>(5 * t) : 170};
+    for (std::size_t t = 0; t < ahead.attend.size(); ++t)
+        ahead.attend[t] = {static_cast<int32_t>(5 * t), t % 7 == 3 ? static_cast<int32_t>(5 * t) : 170};
     check_exact("spans ahead, and some empty", ahead);
 }
 
 TEST_CASE("a query's bits by tiles do not depend on how many are computed with it, nor on threads", "[ops][thread]") {
     Random random(seed());
-    for (const AttentionSpec& spec : {AttentionSpec{}, AttentionSpec{.kind = HEARTH_CACHE_WINDOW, .window = 40}, AttentionSpec{.alibi = 8, .sink = true}}) {
+    for (const AttentionSpec& spec :
+         {AttentionSpec{}, AttentionSpec{.kind = HEARTH_CACHE_WINDOW, .window = 40}, AttentionSpec{.alibi = 8, .sink = true}}) {
         AttentionSpec s = spec;
         s.n_head = 4, s.n_head_kv = 1, s.k_width = 24, s.v_width = 40;
         s.k_type = HEARTH_FORMAT_BF16, s.v_type = HEARTH_FORMAT_F16;

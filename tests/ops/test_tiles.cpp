@@ -57,7 +57,8 @@ TEST_CASE("weights of MXFP4 are what their blocks say up to the largest scales",
         LinearData d;
         d.x = random.normals(static_cast<std::size_t>(s.n_token * s.n_in), 0x1p-30f);
         d.bytes.resize(row_bytes(info, static_cast<uint64_t>(s.n_out * s.n_in)));
-        for (std::size_t i = 0; i < d.bytes.size(); ++i) d.bytes[i] = static_cast<uint8_t>(i % 17 == 0 ? static_cast<uint64_t>(exponent) : random.below(256));
+        for (std::size_t i = 0; i < d.bytes.size(); ++i)
+            d.bytes[i] = static_cast<uint8_t>(i % 17 == 0 ? static_cast<uint64_t>(exponent) : random.below(256));
         d.decoded.resize(static_cast<std::size_t>(s.n_out * s.n_in));
         decode(info.format, d.bytes.data(), d.decoded.data(), d.decoded.size());
         for (const Candidate& candidate : all_backends()) {
@@ -72,7 +73,8 @@ TEST_CASE("weights of MXFP4 are what their blocks say up to the largest scales",
 
 TEST_CASE("a weight or an input that is no number makes its outputs none, and no others", "[ops]") {
     Random random(seed());
-    for (const auto& [format, bits] : {std::pair<Format, uint16_t>{Format::F16, 0x7fff}, {Format::F16, 0xfc01}, {Format::BF16, 0x7fff}, {Format::BF16, 0xff81}}) {
+    for (const auto& [format, bits] :
+         {std::pair<Format, uint16_t>{Format::F16, 0x7fff}, {Format::F16, 0xfc01}, {Format::BF16, 0x7fff}, {Format::BF16, 0xff81}}) {
         const FormatInfo& info = *find_format(static_cast<int32_t>(format));
         const Shape s{40, 70, 20};
         LinearData d = linear_data(info, 1, s, random);
@@ -119,7 +121,8 @@ TEST_CASE("a deterministic graph gives at a level with tiles what the level with
 
 TEST_CASE("matmuls of one input share its rows, whichever way each goes", "[ops]") {
     Random random(seed());
-    const FormatInfo &codes = *find_format(HEARTH_FORMAT_Q8_0), &halves = *find_format(HEARTH_FORMAT_F16), &floats = *find_format(HEARTH_FORMAT_F32);
+    const FormatInfo &codes = *find_format(HEARTH_FORMAT_Q8_0), &halves = *find_format(HEARTH_FORMAT_F16),
+                     &floats = *find_format(HEARTH_FORMAT_F32);
     for (const int32_t n : {3, 5, 15, 16, 40}) {  // below both bounds, between them, above both
         const Shape s{40, 96, 40};
         const LinearData a = linear_data(codes, 1, s, random), b = linear_data(halves, 1, s, random), f = linear_data(floats, 1, s, random);

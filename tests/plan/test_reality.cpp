@@ -253,8 +253,9 @@ void check_combination(const std::string& name, const std::string& path, const C
     const Found found = run_child(path, c);
     REQUIRE(std::string(found.why) == "");
     const int64_t planned = found.total(), bar = std::max(planned / 50, static_cast<int64_t>(16 * kMiB));
-    std::printf("%-8s %-42s %6d x%-3d %-6s plan %7.1f MiB, resident %7.1f, left %4.1f\n", name.c_str(), c.device, c.n_ctx, c.n_seq, c.mapped ? "mapped" : "",
-                static_cast<double>(planned) / kMiB, static_cast<double>(found.resident) / kMiB, static_cast<double>(found.left) / kMiB);
+    std::printf("%-8s %-42s %6d x%-3d %-6s plan %7.1f MiB, resident %7.1f, left %4.1f\n", name.c_str(), c.device, c.n_ctx, c.n_seq,
+                c.mapped ? "mapped" : "", static_cast<double>(planned) / kMiB, static_cast<double>(found.resident) / kMiB,
+                static_cast<double>(found.left) / kMiB);
     CHECK(found.counted == found.planned);
     CHECK(found.hook_peak == found.planned[0]);  // nothing more in between either
     if (kSanitized) return;

@@ -35,6 +35,8 @@ def check_lines(path, lines):
     for number, line in enumerate(lines, 1):
         if path.suffix != ".md" and not line.isascii():
             yield path, number, "not ASCII"
+        if path.suffix in CODE and len(line) > 140:
+            yield path, number, "more than 140 columns"
         if "\t" in line and path.suffix != ".txt":
             yield path, number, "tab"
         if line != line.rstrip():

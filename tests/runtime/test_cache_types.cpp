@@ -42,7 +42,8 @@ TEST_CASE("sequences are the same in caches of any two types: in pieces, forked,
                                  Types{HEARTH_FORMAT_Q4_0, HEARTH_FORMAT_Q4_0}, Types{HEARTH_FORMAT_Q8_0, HEARTH_FORMAT_F16},
                                  Types{HEARTH_FORMAT_F32, HEARTH_FORMAT_Q4_0});
     INFO("K " << types.k << " V " << types.v << ", HEARTH_TEST_SEED=" << seed());
-    const Loaded cpu = load_demo("cpu,deterministic=on"), layers = load_demo("sim:2x16MiB,deterministic=on"), ranks = load_demo("sim:2x16MiB,split=tensor");
+    const Loaded cpu = load_demo("cpu,deterministic=on"), layers = load_demo("sim:2x16MiB,deterministic=on"),
+                 ranks = load_demo("sim:2x16MiB,split=tensor");
     const Ids prompt = random_tokens(70, 1), more = random_tokens(3, 2);
     const auto whole = make_context(cpu, types), pieces = make_context(cpu, types, 7), split = make_context(layers, types);
     const Logits want = decode(*whole, prompt);

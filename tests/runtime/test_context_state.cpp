@@ -69,7 +69,8 @@ TEST_CASE("a damaged state is refused with a sentence and changes nothing") {
         CHECK_FALSE(context->load(0, bytes.data(), bytes.size()));
         CHECK(error_record().message[0] != 0);
     };
-    for (std::size_t n = 0; n < state.size(); n += 1 + state.size() / 97) refused(Bytes(state.begin(), state.begin() + static_cast<std::ptrdiff_t>(n)));
+    for (std::size_t n = 0; n < state.size(); n += 1 + state.size() / 97)
+        refused(Bytes(state.begin(), state.begin() + static_cast<std::ptrdiff_t>(n)));
     Random random(seed());
     for (int i = 0; i < 100; ++i) {
         Bytes bytes = state;

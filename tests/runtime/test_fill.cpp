@@ -37,7 +37,8 @@ std::vector<Held> all_splits(const std::string& file) {
                 Held held{{a, b, c}, {}, {}};
                 const bool none = a + b + c == 0;
                 const auto runtime = make_runtime();
-                const auto model = try_load(runtime, file, format_text("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), small_context());
+                const auto model = try_load(
+                    runtime, file, format_text("sim:3x8MiB,layers={},shares={}:{}:{}", a + b + c, none ? 1 : a, b, c), small_context());
                 INFO(error_record().message);
                 REQUIRE(model);
                 const auto& devices = (*model)->placement().devices;
@@ -92,7 +93,8 @@ TEST_CASE("without shares, layers go where a token takes the least time of all s
     Random random(seed());
     int n_bound = 0, n_partial = 0, n_tried = 0;
     constexpr std::array<double, 3> kRates = {8, 4, 1};
-    constexpr std::array<std::size_t, 3> kPlaces[] = {{0, 1, 2}, {2, 0, 1}, {1, 2, 0}, {2, 1, 0}};  // of the fastest in the spec, the next, ...
+    constexpr std::array<std::size_t, 3> kPlaces[] = {
+        {0, 1, 2}, {2, 0, 1}, {1, 2, 0}, {2, 1, 0}};  // of the fastest in the spec, the next, ...
     for (int i = 0; i < 24; ++i) {
         const std::array<std::size_t, 3>& place = kPlaces[i % 4];
         std::array<uint64_t, 3> free{};
@@ -128,8 +130,8 @@ TEST_CASE("a reserve and a context are room that layers do not get, on the faste
     REQUIRE(two != splits.end());
     const uint64_t room = two->all[0];  // of the first two of seven, to the byte
     const auto first = [&](uint64_t free) {
-        const auto model =
-            try_open(make_runtime(), file, format_text("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), small_context());
+        const auto model = try_open(make_runtime(), file,
+                                    format_text("sim:3x8MiB;memory=9GB/s:1GB/s:1GB/s;free={}::,reserve=64KiB", free), small_context());
         INFO(error_record().message);
         REQUIRE(model);
         return counted(**model)[0];

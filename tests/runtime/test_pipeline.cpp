@@ -55,7 +55,8 @@ uint64_t busy_us(const Loaded& loaded, std::size_t device) {
 
 TEST_CASE("a batch in stretches over a chain of devices gives bit for bit the logits of one device") {
     const char* kind = GENERATE("full", "window", "recurrent", "experts");
-    const char* spec = GENERATE("sim:2x4MiB", "sim:3x4MiB", "sim:2x4MiB,layers=2", "sim:4MiB,layers=2", "sim:2x4MiB,kv=cpu", "sim:2x4MiB;compute=0.5");
+    const char* spec =
+        GENERATE("sim:2x4MiB", "sim:3x4MiB", "sim:2x4MiB,layers=2", "sim:4MiB,layers=2", "sim:2x4MiB,kv=cpu", "sim:2x4MiB;compute=0.5");
     INFO(kind << " on " << spec << ", HEARTH_TEST_SEED=" << seed());
     const Loaded one = load_model(tiny(kind), "cpu"), chain = load_model(tiny(kind), spec);
     CHECK(mixed_batch(chain, 0) == mixed_batch(one, 0));

@@ -78,12 +78,12 @@ TEST_CASE("sim options name the devices and what they have") {
         uint64_t total, free;
     };
     constexpr uint64_t kGiB = uint64_t{1} << 30;
-    const Row row = GENERATE(Row{"", "sim device 0 of 1, 1.0 GiB", 0, kGiB, kGiB},
-                             Row{"2x4GiB", "sim device 1 of 2, 4.0 GiB", 1, 4 * kGiB, 4 * kGiB},
-                             Row{"65536", "sim device 0 of 1, 64.0 KiB", 0, 65536, 65536},
-                             Row{"4KB;latency=1.5us", "sim device 0 of 1, 3.9 KiB", 0, 4000, 4000},
-                             Row{"free=2MiB", "sim device 0 of 1, 1.0 GiB", 0, kGiB, 2 << 20}, Row{"1000B", "sim device 0 of 1, 1000 bytes", 0, 1000, 1000},
-                             Row{"16x4.5GiB;fail=2;free=3GiB", "sim device 15 of 16, 4.5 GiB", 15, 9 * kGiB / 2, 3 * kGiB});
+    const Row row = GENERATE(
+        Row{"", "sim device 0 of 1, 1.0 GiB", 0, kGiB, kGiB}, Row{"2x4GiB", "sim device 1 of 2, 4.0 GiB", 1, 4 * kGiB, 4 * kGiB},
+        Row{"65536", "sim device 0 of 1, 64.0 KiB", 0, 65536, 65536},
+        Row{"4KB;latency=1.5us", "sim device 0 of 1, 3.9 KiB", 0, 4000, 4000},
+        Row{"free=2MiB", "sim device 0 of 1, 1.0 GiB", 0, kGiB, 2 << 20}, Row{"1000B", "sim device 0 of 1, 1000 bytes", 0, 1000, 1000},
+        Row{"16x4.5GiB;fail=2;free=3GiB", "sim device 15 of 16, 4.5 GiB", 15, 9 * kGiB / 2, 3 * kGiB});
     Sim sim(row.options, row.index);
     INFO(sim.fault.message);
     REQUIRE(sim.code == 0);
@@ -98,17 +98,17 @@ TEST_CASE("sim options that make no sense are refused with the word and what is 
     struct Row {
         const char *options, *said;
     };
-    const Row row = GENERATE(
-        Row{"4GiB;lnk=8GB/s", "did you mean 'link'"}, Row{"4GiB;lnk=8GB/s", "known are"}, Row{"big", "unknown word 'big'"},
-        Row{"4GiB;", "unknown word ''"}, Row{";4GiB", "unknown word ''"}, Row{"=4", "unknown word '=4'"},
-        Row{"4Gib", "expected a size"}, Row{"free=1MiB;4GiB", "as the first word"}, Row{"0", "expected a size"}, Row{"17x1GiB", "at most 16"}, Row{"0x1GiB", "expected a size"},
-        Row{"0.5B", "expected a size"}, Row{"99999999TiB", "expected a size"}, Row{"1.5x4GiB", "expected a size"},
-        Row{"99999999999999999999999", "expected"},
-        Row{"1GiB;2GiB", "unknown word '2GiB'"}, Row{"fail=1;fail=2", "'fail' comes twice"}, Row{"fail=0", "from 1"},
-        Row{"fail=", "from 1"}, Row{"link=0GB/s", "8GB/s"}, Row{"link=8GB", "8GB/s"}, Row{"link=/s", "8GB/s"}, Row{"latency=-1us", "20us"},
-        Row{"compute=0", "0.5"}, Row{"compute=2", "at most 1"}, Row{"1GiB;free=2GiB", "cannot have"}, Row{"2x1GiB;memory=1GB/s:2GB/s:3GB/s", "3 values for 2 devices"},
-        Row{"1GiB;fail=1:2", "2 values for 1 devices"}, Row{"2x1GiB;fail=1:a", "'fail=1:a'"},
-        Row{"lost=0", "from 1"});
+    const Row row =
+        GENERATE(Row{"4GiB;lnk=8GB/s", "did you mean 'link'"}, Row{"4GiB;lnk=8GB/s", "known are"}, Row{"big", "unknown word 'big'"},
+                 Row{"4GiB;", "unknown word ''"}, Row{";4GiB", "unknown word ''"}, Row{"=4", "unknown word '=4'"},
+                 Row{"4Gib", "expected a size"}, Row{"free=1MiB;4GiB", "as the first word"}, Row{"0", "expected a size"},
+                 Row{"17x1GiB", "at most 16"}, Row{"0x1GiB", "expected a size"}, Row{"0.5B", "expected a size"},
+                 Row{"99999999TiB", "expected a size"}, Row{"1.5x4GiB", "expected a size"}, Row{"99999999999999999999999", "expected"},
+                 Row{"1GiB;2GiB", "unknown word '2GiB'"}, Row{"fail=1;fail=2", "'fail' comes twice"}, Row{"fail=0", "from 1"},
+                 Row{"fail=", "from 1"}, Row{"link=0GB/s", "8GB/s"}, Row{"link=8GB", "8GB/s"}, Row{"link=/s", "8GB/s"},
+                 Row{"latency=-1us", "20us"}, Row{"compute=0", "0.5"}, Row{"compute=2", "at most 1"},
+                 Row{"1GiB;free=2GiB", "cannot have"}, Row{"2x1GiB;memory=1GB/s:2GB/s:3GB/s", "3 values for 2 devices"},
+                 Row{"1GiB;fail=1:2", "2 values for 1 devices"}, Row{"2x1GiB;fail=1:a", "'fail=1:a'"}, Row{"lost=0", "from 1"});
     Sim sim(row.options);
     CHECK(sim.code == static_cast<int32_t>(Code::invalid_argument));
     CHECK(sim.device == nullptr);

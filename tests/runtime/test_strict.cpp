@@ -81,7 +81,8 @@ TEST_CASE("without strict, a word for a part that the model does not have places
         return bytes;
     };
     const auto plain = held("sim:2x4MiB,layers=2");
-    for (const char* word : {"vision=cpu", "vision=device", "experts=cpu", "experts=device"}) CHECK(held(std::string("sim:2x4MiB,layers=2,") + word) == plain);
+    for (const char* word : {"vision=cpu", "vision=device", "experts=cpu", "experts=device"})
+        CHECK(held(std::string("sim:2x4MiB,layers=2,") + word) == plain);
     // Parts that no spec can name yet are not taken for something else.
     for (const char* word : {"draft=cpu", "adapter=cpu", "projector=cpu"}) {
         CHECK_FALSE(try_load(make_runtime(), file, std::string("sim:2x4MiB,") + word));
@@ -92,8 +93,8 @@ TEST_CASE("without strict, a word for a part that the model does not have places
 }
 
 TEST_CASE("a strict spec that is followed to the letter loads") {
-    const char* spec = GENERATE("cpu", "auto,layers=0", "sim:4MiB", "sim:4MiB,layers=2,kv=cpu", "sim:2x4MiB,layers=3,shares=1:0", "sim:3x4MiB",
-                                "sim:4MiB,layers=0", "sim:4MiB,layers=auto");
+    const char* spec = GENERATE("cpu", "auto,layers=0", "sim:4MiB", "sim:4MiB,layers=2,kv=cpu", "sim:2x4MiB,layers=3,shares=1:0",
+                                "sim:3x4MiB", "sim:4MiB,layers=0", "sim:4MiB,layers=auto");
     INFO(spec);
     const auto model = try_load(make_runtime(), tiny_llama(2).file(seed()), std::string(spec) + ",strict=on");
     INFO(error_record().message);
@@ -105,7 +106,8 @@ TEST_CASE("a deterministic spec refuses a split whose sums depend on it") {
     CHECK_FALSE(try_load(make_runtime(), file, "sim:2x4MiB,split=tensor,deterministic=on"));
     CHECK(error_record().code == Code::placement);
     CHECK(refused_with("use split=layer"));
-    for (const char* spec : {"cpu,deterministic=on", "sim:2x4MiB,deterministic=on", "auto,deterministic=on"}) CHECK(try_load(make_runtime(), file, spec));
+    for (const char* spec : {"cpu,deterministic=on", "sim:2x4MiB,deterministic=on", "auto,deterministic=on"})
+        CHECK(try_load(make_runtime(), file, spec));
 }
 
 // `ref` as a backend that cannot promise deterministic results.

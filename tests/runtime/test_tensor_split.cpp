@@ -16,8 +16,9 @@ constexpr const char* kSpread = "sim:3x4MiB,split=tensor";
 
 TEST_CASE("sequences of a spread model are forked, cut, shifted, saved and loaded as those of a whole one") {
     const char* kind = GENERATE("full", "window", "recurrent", "experts");
-    const char* spec = GENERATE("sim:2x4MiB,split=tensor", "sim:3x4MiB,split=tensor", "sim:4x4MiB,split=tensor,layers=2", "sim:4x4MiB,split=tensor",
-                                "sim:3x4MiB,split=tensor,kv=cpu", "sim:2x4MiB,split=tensor,experts=cpu", "cpu,sim:4MiB,split=tensor,shares=1:1", "sim:2x4MiB,split=tensor,shares=0:1");
+    const char* spec = GENERATE("sim:2x4MiB,split=tensor", "sim:3x4MiB,split=tensor", "sim:4x4MiB,split=tensor,layers=2",
+                                "sim:4x4MiB,split=tensor", "sim:3x4MiB,split=tensor,kv=cpu", "sim:2x4MiB,split=tensor,experts=cpu",
+                                "cpu,sim:4MiB,split=tensor,shares=1:1", "sim:2x4MiB,split=tensor,shares=0:1");
     INFO(kind << " on " << spec << ", HEARTH_TEST_SEED=" << seed());
     check_close(work_out(load_model(tiny(kind), spec)), work_out(load_model(tiny(kind), "cpu")));
 }
@@ -100,7 +101,8 @@ TEST_CASE("ranks share the weights: no rank of four has much more than a quarter
     const Loaded whole = load_model(tiny("full"), "sim:4MiB"), spread = load_model(tiny("full"), "sim:4x4MiB,split=tensor");
     const uint64_t all = whole.model->parts()[1].bytes;
     REQUIRE(spread.model->parts().size() == 5);
-    for (std::size_t d = 1; d < 5; ++d) CHECK(spread.model->parts()[d].bytes < all * 3 / 8);  // two of four ranks share a KV head; norms are on each
+    for (std::size_t d = 1; d < 5; ++d)
+        CHECK(spread.model->parts()[d].bytes < all * 3 / 8);  // two of four ranks share a KV head; norms are on each
 }
 
 TEST_CASE("sums over ranks are the same bits everywhere, in the order of the ranks", "[thread]") {

@@ -45,7 +45,8 @@ TEST_CASE("pages are zeroed and aligned as asked, or refused") {
             os::release_pages(pages, bytes);
         }
     }
-    for (std::size_t bytes : {std::size_t{0}, std::size_t{1} << 60, SIZE_MAX, SIZE_MAX - 4096}) CHECK(os::reserve_pages(bytes, 64) == nullptr);
+    for (std::size_t bytes : {std::size_t{0}, std::size_t{1} << 60, SIZE_MAX, SIZE_MAX - 4096})
+        CHECK(os::reserve_pages(bytes, 64) == nullptr);
 }
 
 TEST_CASE("available memory is the least of what the system, a container of version 1 or 2 and its parents allow") {

@@ -60,7 +60,8 @@ TEST_CASE("every kind of source reads any range inside it and refuses any other,
             }
         }
         char byte;
-        const std::pair<uint64_t, std::size_t> outside[] = {{16, 1}, {17, 0}, {0, 17}, {UINT64_MAX, 1}, {1, SIZE_MAX}, {UINT64_MAX, SIZE_MAX}};
+        const std::pair<uint64_t, std::size_t> outside[] = {{16, 1},         {17, 0},       {0, 17},
+                                                            {UINT64_MAX, 1}, {1, SIZE_MAX}, {UINT64_MAX, SIZE_MAX}};
         for (const auto& [offset, n] : outside) {
             CHECK(source->read_at(offset, &byte, n).code() == Code::bad_file);
             CHECK(std::string_view(error_record().message).find(source->name()) == 0);

@@ -168,7 +168,8 @@ QueryArrays arrays_at(const Step& step, int32_t thread, int64_t n_query) {
 
 // The tiles of a part, and with at == nullptr only their bytes.
 int64_t lay_out_tiles(uint8_t* at, const hearth_cache& cache, int64_t n_query, TileAttention* t) {
-    const int64_t n_tile = (n_query + kTileQueries - 1) / kTileQueries, n_step = (cache.k_width + 31) / 32, n_slice = (cache.v_width + 15) / 16;
+    const int64_t n_tile = (n_query + kTileQueries - 1) / kTileQueries, n_step = (cache.k_width + 31) / 32,
+                  n_slice = (cache.v_width + 15) / 16;
     int64_t n = 0;
     const auto take = [&](int64_t tiles) {
         n += tiles;
@@ -189,7 +190,8 @@ struct HeadBlock {
 };
 HeadBlock heads_of_group(const Step& step, int64_t group) {
     const Heads heads = heads_of(step);
-    const int64_t kv = group / heads.n_block % step.cache.info->n_head_kv, first = kv * heads.n_rep + group % heads.n_block * heads.per_part;
+    const int64_t kv = group / heads.n_block % step.cache.info->n_head_kv,
+                  first = kv * heads.n_rep + group % heads.n_block * heads.per_part;
     return {kv, first, std::min((kv + 1) * heads.n_rep, first + heads.per_part)};
 }
 
@@ -198,7 +200,8 @@ AttentionTask task_of(const Step& step, const QueryArrays& a, int64_t kv) {
     const hearth_cache& cache = *step.cache.info;
     const hearth_attention_params& p = step.node->p.attention;
     AttentionTask task{};
-    task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place, task.stretch = a.stretch;
+    task.q = a.q, task.q8 = a.codes, task.out = a.out, task.begin = a.begin, task.end = a.end, task.place = a.place,
+    task.stretch = a.stretch;
     task.scratch = a.state, task.unpacked = a.unpacked;
     task.slope = p.alibi_max_bias > 0 ? a.slope : nullptr;
     task.sink = step.weight[0].data ? a.sink : nullptr;
@@ -347,7 +350,8 @@ void bind_tiles(const Builder& builder, Step& step) {
     const TileAttentionKernels* kernels = builder.device().kernels.tile_attention;
     const hearth_cache& c = *step.cache.info;
     if (!kernels || builder.graph().deterministic) return;
-    const TilePack keys = kernels->key[c.k_type], values = c.kind == HEARTH_CACHE_LATENT ? kernels->latent[c.k_type] : kernels->value[c.v_type];
+    const TilePack keys = kernels->key[c.k_type],
+                   values = c.kind == HEARTH_CACHE_LATENT ? kernels->latent[c.k_type] : kernels->value[c.v_type];
     if (keys && values) step.attention_tiles = {kernels->run, keys, values};
 }
 

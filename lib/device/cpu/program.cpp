@@ -59,7 +59,8 @@ void widen(RunRows& rows, const RunRows& more) { rows = {std::min(rows.from, mor
 
 // The step of a preparation.
 Step preparation(const Operand& x, Act act, const RunRows& when) {
-    static constexpr MatmulKernel kWants[kActs] = {{nullptr, Act::f32}, {nullptr, Act::q8x32}, {nullptr, Act::q8x256}, {nullptr, Act::bf16}};
+    static constexpr MatmulKernel kWants[kActs] = {
+        {nullptr, Act::f32}, {nullptr, Act::q8x32}, {nullptr, Act::q8x256}, {nullptr, Act::bf16}};
     Step step;
     step.fn = prepare_part;
     step.count = prepare_count;
@@ -235,7 +236,8 @@ void Builder::prepare_tiles(Step& step, bool by_group, const RunRows& when) {
     Prepared& p = prepared_[static_cast<int>(Act::bf16)];
     if (!p.valid || !same_view(p.x, x) || p.group_bytes != tile.group_bytes) {
         const int64_t bytes = by_group ? x.n_group * tile.group_bytes : slabs(x.width()) * tile.slab_bytes;
-        p = {x, Act::bf16, room(&prepared_room_[static_cast<int>(Act::bf16)], bytes), tile.slab_bytes, tile.group_bytes, steps.size(), true};
+        const auto rows = room(&prepared_room_[static_cast<int>(Act::bf16)], bytes);
+        p = {x, Act::bf16, rows, tile.slab_bytes, tile.group_bytes, steps.size(), true};
         Step prepare = preparation(x, Act::bf16, when);
         prepare.tile = tile;
         prepare.tile.rows = p.data;

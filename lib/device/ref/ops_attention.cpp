@@ -177,7 +177,8 @@ void op_short_conv(const Work& w) {
         for (int64_t t = 0; t < n; ++t)
             for (int64_t i = 0; i < width; ++i) {
                 double sum = 0;
-                for (int64_t l = 0; l < n_tap; ++l) sum += double{w.vector(0)[i * n_tap + l]} * u[static_cast<std::size_t>((t + l) * width + i)];
+                for (int64_t l = 0; l < n_tap; ++l)
+                    sum += double{w.vector(0)[i * n_tap + l]} * u[static_cast<std::size_t>((t + l) * width + i)];
                 w.row(y, begin + t)[i] = static_cast<float>(w.row(x, begin + t, 1)[i] * sum);
             }
         std::copy_n(u.begin() + n * width, kept * width, state(to));

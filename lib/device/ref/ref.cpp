@@ -164,7 +164,8 @@ int32_t upload_weight(hearth_device*, const hearth_weight* w, const hearth_layou
 
 int32_t page_bytes(hearth_device*, const hearth_cache* c, uint64_t* bytes, hearth_fault* fault) {
     if (!storable(c->k_type) || !storable(c->v_type))
-        return fault_with(fault, kUnsupportedType, "a cache of tensor format %lld is not supported", storable(c->k_type) ? c->v_type : c->k_type);
+        return fault_with(fault, kUnsupportedType, "a cache of tensor format %lld is not supported",
+                          storable(c->k_type) ? c->v_type : c->k_type);
     const auto whole = [&](int32_t type, int32_t width) { return plain(type) || (c->kind != HEARTH_CACHE_LATENT && width % 32 == 0); };
     if (c->kind != HEARTH_CACHE_RECURRENT && (!whole(c->k_type, c->k_width) || !whole(c->v_type, c->v_width)))
         return fault_with(fault, kUnsupportedType, "heads of %lld elements cannot be cached in blocks", c->k_width);

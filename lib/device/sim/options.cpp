@@ -115,8 +115,8 @@ Status unknown(std::string_view word, std::string_view name) {
 Status read_values(const Word& word, std::string_view text, int32_t index, Options* options) {
     const auto n = 1 + std::count(text.begin(), text.end(), ':');
     if (n > 1 && n != options->n_device)
-        return fail(Code::invalid_argument, "'{}={}' in the options of a sim device: there are {} values for {} devices", word.name, text, n,
-                    options->n_device);
+        return fail(Code::invalid_argument, "'{}={}' in the options of a sim device: there are {} values for {} devices", word.name, text,
+                    n, options->n_device);
     int32_t at = 0;
     for (std::size_t begin = 0; begin <= text.size(); ++at) {
         const std::size_t end = std::min(text.find(':', begin), text.size());

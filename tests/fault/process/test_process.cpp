@@ -230,7 +230,8 @@ TEST_CASE("a plugin that could not be opened for lack of memory is not one that 
         const std::string why = info.unavailable;
         INFO("allocation " << n << ": " << why);
         // The loader does without some, and once the plugin is open it is the device that says what it lacks.
-        const bool usable = status == HEARTH_OK && why.empty(), told = status == HEARTH_E_OOM_HOST || why.find("memory") != std::string::npos;
+        const bool usable = status == HEARTH_OK && why.empty(),
+                   told = status == HEARTH_E_OOM_HOST || why.find("memory") != std::string::npos;
         REQUIRE((usable || (failed && told)));
         n_told += told;
     }

@@ -15,8 +15,8 @@ namespace {
 
 using namespace hearth::cpu;
 
-// Softcap, alibi and mask. Returns what scores are still to be multiplied with. Whether a query sees all keys depends on the pages that come
-// together, so a mask alone may not change how the others' scores are rounded.
+// Softcap, alibi and mask. Returns what scores are still to be multiplied with. Whether a query sees all keys depends on the pages that
+// come together, so a mask alone may not change how the others' scores are rounded.
 float shape_scores(const AttentionTask& task, int32_t query, const HeadPages& pages, float* s) {
     const bool plain = task.softcap == 0 && !task.slope && task.scale > 0;
     const bool whole = pages.first >= task.begin[query] && pages.first + pages.n * kKeys <= task.end[query];

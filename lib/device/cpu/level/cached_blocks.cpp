@@ -217,7 +217,8 @@ constexpr float kWhole = 32767, kLeastWhole = 1e-30f;  // what is below comes to
 
 // out[i][row]: words of two weights, of n queries. Returns the unit of each as a lane.
 template <int n>
-HEARTH_INLINE inline Floats weigh_words(const KeyWeights& weights, int first, const BlockScales& scales, int n_key, int32_t (*out)[kMostKeys / 2]) {
+HEARTH_INLINE inline Floats weigh_words(const KeyWeights& weights, int first, const BlockScales& scales, int n_key,
+                                        int32_t (*out)[kMostKeys / 2]) {
     Floats most[n];
     for (int i = 0; i < n; ++i) {
         Floats all{};
@@ -271,7 +272,8 @@ struct WordSums {
 // sums[i][j] = all rows' words from element `at` on by the weights of query i. Not inlined: GCC 12 keeps constants of its caller in
 // registers and has none for sums.
 template <int n, int at, class Words>
-__attribute__((noinline)) void sum_words(const Words& from, const int32_t (*weights)[kMostKeys / 2], int n_key, Floats (*sums)[word_tile<n>()]) {
+__attribute__((noinline)) void sum_words(const Words& from, const int32_t (*weights)[kMostKeys / 2], int n_key,
+                                         Floats (*sums)[word_tile<n>()]) {
     constexpr int tile = word_tile<n>();
     WordSums acc[n][tile];
     for (int i = 0; i < n; ++i)

@@ -67,12 +67,15 @@ HEARTH_INLINE inline void scores_of(const QueryGroup& g, const Ahead& ahead, flo
     const int64_t width = g.task->k_width, run = ahead.pages.n > 0 ? kRun : width;
     for (; v + tile <= g.pages->n * kKeyVectors; v += tile) {
         const Stored* k[tile];
-        for (int j = 0; j < tile; ++j) k[j] = reinterpret_cast<const Stored*>(g.pages->k[(v + j) / kKeyVectors % kPagesAtOnce]) + (v + j) % kKeyVectors * kLanes;
+        for (int j = 0; j < tile; ++j)
+            k[j] = reinterpret_cast<const Stored*>(g.pages->k[(v + j) / kKeyVectors % kPagesAtOnce]) + (v + j) % kKeyVectors * kLanes;
         Floats acc[n][tile] = {};
         for (int64_t d = 0; d < width;) {
             ahead.ask(v / tile * n_run(width) + d / kRun);
             for (const int64_t end = d + run < width ? d + run : width; d < end; ++d)
-                add_products<n, tile>(acc, [&](int i) HEARTH_INLINE { return splat(q[i][d]); }, [&](int j) HEARTH_INLINE { return E::get(k[j] + d * kKeys); });
+                add_products<n, tile>(
+                    acc, [&](int i) HEARTH_INLINE { return splat(q[i][d]); },
+                    [&](int j) HEARTH_INLINE { return E::get(k[j] + d * kKeys); });
         }
         for (int i = 0; i < n; ++i)
             for (int j = 0; j < tile; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
@@ -94,7 +97,9 @@ HEARTH_INLINE inline void add_values(const QueryGroup& g, const Ahead& ahead, co
             ahead.ask(d / (tile * kLanes) * n_run(kMostKeys) + key / kRun);
             const auto* v = reinterpret_cast<const Stored*>(g.pages->v[page]) + key % kKeys * width + d;
             for (; key < end; ++key, v += width)
-                add_products<n, tile>(acc, [&](int i) HEARTH_INLINE { return splat(weights.p[i][key]); }, [&](int j) HEARTH_INLINE { return E::get(v + j * kLanes); });
+                add_products<n, tile>(
+                    acc, [&](int i) HEARTH_INLINE { return splat(weights.p[i][key]); },
+                    [&](int j) HEARTH_INLINE { return E::get(v + j * kLanes); });
         });
         for (int i = 0; i < n; ++i)
             for (int j = 0; j < tile; ++j) store(out[i] + d + j * kLanes, acc[i][j]);

@@ -87,9 +87,11 @@ struct PairSums {
     HEARTH_INLINE void clear() { sum = Ints{}; }
     HEARTH_INLINE void add(Ints a, Ints b) {
 #if defined(__AVX512VNNI__)
-        sum = reinterpret_cast<Ints>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+        sum = reinterpret_cast<Ints>(
+            _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 #elif defined(HEARTH_VNNI)
-        sum = reinterpret_cast<Ints>(_mm256_dpwssd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+        sum = reinterpret_cast<Ints>(
+            _mm256_dpwssd_avx_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 #else
         sum += pair_dot(a, b);
 #endif

@@ -27,7 +27,8 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 
-// Sums of 4 byte products in 32-bit lanes. Where the level has them on x86-64, sums go to the float32 sums of outputs by kSumBase (panel_wide.hpp).
+// Sums of 4 byte products in 32-bit lanes. Where the level has them on x86-64, sums go to the float32 sums of outputs by kSumBase
+// (panel_wide.hpp).
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 #define HEARTH_VNNI 1
 #endif
@@ -186,8 +187,8 @@ HEARTH_INLINE inline Floats pick(Floats a, Floats b) {
     for (int i = 0; i < kLanes; ++i) of_b[i] = (i & bit) != 0 ? -1 : 0;
     return of_b ? b : a;
 }
-// All lanes of a register joined by f (max, +), for n registers at once: lane i is that of rows[i], for n <= kLanes. Which lanes meet in what
-// order does not depend on n.
+// All lanes of a register joined by f (max, +), for n registers at once: lane i is that of rows[i], for n <= kLanes. Which lanes meet in
+// what order does not depend on n.
 template <int n, int bit = 1, class F>
 HEARTH_INLINE inline Floats across(Floats* rows, F f) {
     if constexpr (bit == kLanes) {

@@ -11,7 +11,8 @@ constexpr int kTokens = kSlowBytes ? 1 : 4;  // that share the codes of a step: 
 template <class F>
 struct Panel : PanelShape<F> {
     using Act = typename F::Act;
-    using PanelShape<F>::kGroups, PanelShape<F>::kBlockBytes, PanelShape<F>::kPeriodBytes, PanelShape<F>::kStreams, PanelShape<F>::kAheadBytes;
+    using PanelShape<F>::kGroups, PanelShape<F>::kBlockBytes, PanelShape<F>::kPeriodBytes, PanelShape<F>::kStreams,
+        PanelShape<F>::kAheadBytes;
     // Where signed codes become unsigned ones, by an offset that F::finish() takes off, or steps take both, they are
     // multiplied as unsigned ones are.
     static constexpr bool kDotSigned = F::kSigned && !kSignedSteps;
@@ -115,15 +116,16 @@ struct Panel : PanelShape<F> {
             });
     }
     template <int n_token>
-    static HEARTH_INLINE inline void unpacked_block(const uint8_t* from, const Scales<F>& s, const Act* const* act, Floats (*acc)[kVectors]) {
+    static HEARTH_INLINE inline void unpacked_block(const uint8_t* from, const Scales<F>& s, const Act* const* act,
+                                                    Floats (*acc)[kVectors]) {
         Ints total[n_token][kVectors] = {};
         for (int j = 0; j < kGroups; ++j) group<n_token>(Unpacked{from + j * 8 * kStep}, act, j, s, total);
         F::template finish<n_token>(s, act, total, acc);
     }
 };
 
-// With four registers a token more would lie on the stack, and take the compiler minutes. Where multiplying takes longest codes may as well be
-// unpacked first: half the code, and the compiler's time.
+// With four registers a token more would lie on the stack, and take the compiler minutes. Where multiplying takes longest codes may as
+// well be unpacked first: half the code, and the compiler's time.
 constexpr int kFewTokens = kSlowBytes ? 0 : kLanes > 4 ? 4 : kRegisters == 32 && kSignedSteps ? 2 : 1;
 
 // One panel for up to kBlockTokens tokens: 256 elements are unpacked at a time, into the L1 cache.

@@ -1,7 +1,7 @@
 // The loops over blocks of interleaved panels for processors that multiply bytes straight into 32-bit lanes (levels v4 and v3-vnni): a
-// register is the 16 rows of a panel or half of them. Sums of codes by activations start at the bits of a float (kSumBase), so that they are floats as they stand and
-// one multiply-add takes them to the output's sum; what the bases add, up and down in turn, comes off once a block.
-// Every output is one chain over the blocks of its row, whatever the number of tokens: batching changes nothing.
+// register is the 16 rows of a panel or half of them. Sums of codes by activations start at the bits of a float (kSumBase), so that they
+// are floats as they stand and one multiply-add takes them to the output's sum; what the bases add, up and down in turn, comes off once a
+// block. Every output is one chain over the blocks of its row, whatever the number of tokens: batching changes nothing.
 #pragma once
 
 #include "device/cpu/level/panel_codes.hpp"
@@ -104,7 +104,8 @@ struct Wide {
             const Act& x = *act[t];
             if constexpr (!F::kScaled) {
                 if constexpr (F::kHasMin)
-                    for (int r = 0; r < n_register; ++r) acc[t][r] = fma(s[r / kVectors].m[r % kVectors], splat(x.d * static_cast<float>(x.sum)), acc[t][r]);
+                    for (int r = 0; r < n_register; ++r)
+                        acc[t][r] = fma(s[r / kVectors].m[r % kVectors], splat(x.d * static_cast<float>(x.sum)), acc[t][r]);
             } else {
                 if constexpr (F::kHasMin) {
                     PairSums sums[n_register];
@@ -113,7 +114,8 @@ struct Wide {
                         const Ints both = splat4((F::kGroup == 16 ? x.sum : x.sum32) + 2 * j);
                         for (int r = 0; r < n_register; ++r) sums[r].add(s[r / kVectors].pair[j][r % kVectors], both);
                     }
-                    for (int r = 0; r < n_register; ++r) part[t][r] = fma(to_floats(sums[r].total()), s[r / kVectors].m[r % kVectors], part[t][r]);
+                    for (int r = 0; r < n_register; ++r)
+                        part[t][r] = fma(to_floats(sums[r].total()), s[r / kVectors].m[r % kVectors], part[t][r]);
                 }
                 for (int r = 0; r < n_register; ++r) acc[t][r] = fma(part[t][r], splat(x.d), acc[t][r]);
             }

@@ -17,7 +17,8 @@ template <class F, int group, int zero, int flush, bool has_min, int period, int
 struct SuperBlock {
     using Act = Q8SuperBlock;
     static constexpr hearth::cpu::Act kAct = hearth::cpu::Act::q8x256;
-    static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period, kPeriodFile = period_file;
+    static constexpr int kElements = 256, kGroup = group, kFlush = flush == kIsSigned ? 8 : flush, kPeriod = period,
+                         kPeriodFile = period_file;
     static constexpr bool kScaled = true, kSigned = flush == kIsSigned, kHasMin = has_min, kWide = false;
     static constexpr int kZero = zero, kWholeBytesAt = -1;
 
@@ -42,7 +43,8 @@ struct SuperBlock {
     static HEARTH_INLINE inline Ints words(Ints rows) { return has_min ? words_of<v>(rows) : signed_words_of<v>(rows); }
 
     template <int n_token>
-    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors], Floats (*acc)[kVectors]) {
+    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors],
+                                            Floats (*acc)[kVectors]) {
         for (int t = 0; t < n_token; ++t) {
             const Act& x = *act[t];
             PairSums sums[kVectors];

@@ -24,7 +24,8 @@ struct Block {
         }
     }
     template <int n_token>
-    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors], Floats (*acc)[kVectors]) {
+    static HEARTH_INLINE inline void finish(const Scales<F>& s, const Act* const* act, const Ints (*total)[kVectors],
+                                            Floats (*acc)[kVectors]) {
         for (int t = 0; t < n_token; ++t) {
             const Act& x = *act[t];
             for (int v = 0; v < kVectors; ++v) {

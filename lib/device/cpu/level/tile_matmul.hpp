@@ -79,7 +79,8 @@ inline void add_slab(Tiles& tiles, const uint8_t* act, const uint8_t* weights, i
     });
 }
 
-inline void finish_tiles(const hearth::cpu::MatmulTask& task, int64_t row, int64_t tile, int n_tile, int n_panel, const float* sums, int64_t apart) {
+inline void finish_tiles(const hearth::cpu::MatmulTask& task, int64_t row, int64_t tile, int n_tile, int n_panel, const float* sums,
+                         int64_t apart) {
     const int64_t end = (tile + n_tile) * 16 < task.n_token ? (tile + n_tile) * 16 : task.n_token;
     for (int64_t t = tile * 16; t < end; ++t)
         for (int p = 0; p < n_panel; ++p)
@@ -91,7 +92,8 @@ void tile_matmul(const hearth::cpu::MatmulTask& task) {
     uint8_t *const pairs = task.work, *const gathered = pairs + 4 * kSlabBytes;
     const int64_t n_tile = (task.n_token + 15) / 16, apart = n_tile * 256;
     auto* const sums = reinterpret_cast<float*>(gathered + n_tile * kSlabBytes);
-    const int64_t n_pair = (task.row_end - task.row_begin + 31) / 32, n_slab = (task.n_in + hearth::cpu::kSlabInputs - 1) / hearth::cpu::kSlabInputs;
+    const int64_t n_pair = (task.row_end - task.row_begin + 31) / 32,
+                  n_slab = (task.n_in + hearth::cpu::kSlabInputs - 1) / hearth::cpu::kSlabInputs;
     const uint8_t* act = nullptr;
     Tiles tiles;
     Ahead<W> ahead;
@@ -104,7 +106,8 @@ void tile_matmul(const hearth::cpu::MatmulTask& task) {
         float* const here = sums + i % n_pair * 2 * apart;
         if (i % n_pair == 0) act = slab_rows(task, slab, gathered);
         ahead.n = 0;
-        if (next < n_slab * n_pair) ahead.start(task, next / n_pair, task.row_begin + next % n_pair * 32, pairs + next % 2 * 2 * kSlabBytes);
+        if (next < n_slab * n_pair)
+            ahead.start(task, next / n_pair, task.row_begin + next % n_pair * 32, pairs + next % 2 * 2 * kSlabBytes);
         for (int64_t t = 0; t < n_tile; t += 2) {
             const int n_now = t + 1 < n_tile ? 2 : 1;
             const auto add = n_now == 2 ? n_panel == 2 ? add_slab<2, 2> : add_slab<2, 1> : n_panel == 2 ? add_slab<1, 2> : add_slab<1, 1>;
