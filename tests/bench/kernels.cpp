@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/clock.hpp"
+#include "bench/pages.hpp"
 #include "device/cpu/cpu_level.hpp"
 #include "device/cpu/layout.hpp"
 #include "support/support.hpp"

@@ -88,7 +88,7 @@ TEST_CASE("cores are counted once per core and bounded by the container's quota"
     CHECK(os::n_physical_core(quota.path()) == std::min(2, n_allowed));
 }
 
-TEST_CASE("the fork guard tells a child from its parent") {
+TEST_CASE("the fork guard tells a child from its parent", "[fork]") {
     os::ForkGuard guard;
     CHECK(!guard.forked());
     const pid_t child = fork();

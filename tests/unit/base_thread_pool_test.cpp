@@ -223,7 +223,7 @@ TEST_CASE("thread pool workers leave every signal to the host's threads", "[thre
 }
 
 #if !defined(__SANITIZE_THREAD__)
-TEST_CASE("thread pool can be destroyed in a forked child, where its threads do not exist", "[thread]") {
+TEST_CASE("thread pool can be destroyed in a forked child, where its threads do not exist", "[thread][fork]") {
     auto pool = make_pool(3);
     const pid_t child = fork();
     if (child == 0) {

@@ -14,7 +14,7 @@ namespace {
 using namespace hearth::cpu;
 
 // What sets the two types apart. `pairs` are codes at.. of two keys as halves of lanes; `sums` is the sum over the block of
-// code(key) * q for the keys of one register.
+// code(key) * q for the keys of one register; `raised` are codes 4g..4g+3 of those keys plus 128, kRaised times as large.
 struct Codes8 : Values8 {
     static inline void sums(const uint8_t* codes, const Q8Block* const* q, int n, Ints* total) {
         for (int i = 0; i < n; ++i) total[i] = Ints{} - kSignedOffset * q[i]->sum;
@@ -23,6 +23,8 @@ struct Codes8 : Values8 {
             for (int i = 0; i < n; ++i) total[i] = dot_signed<false>(total[i], c, splat4(q[i]->q + 4 * g), Ints{});
         }
     }
+    static constexpr int kRaised = 1;
+    static HEARTH_INLINE inline Ints raised(const uint8_t* codes, int g) { return offset_codes(loadi(codes + g * kKeys * 4)); }
     static inline Ints pairs(const uint8_t* a, const uint8_t* b, int at) { return byte_pairs<true>(a + at, b + at); }
     static inline float scale(const float* x) {
         float top = 0;
@@ -48,6 +50,10 @@ struct Codes4 : Values4 {
             }
         }
         for (int i = 0; i < n; ++i) total[i] = finish(partial[i]) - 8 * q[i]->sum;
+    }
+    static constexpr int kRaised = 16;
+    static HEARTH_INLINE inline Ints raised(const uint8_t* codes, int g) {
+        return bits(loadi(codes + g % 4 * kKeys * 4), g / 4 * 4 - 4, 0xf0);
     }
     static inline Ints pairs(const uint8_t* a, const uint8_t* b, int at) {
         const Ints c = byte_pairs<false>(a + at % 16, b + at % 16);
@@ -102,24 +108,51 @@ void store_v(uint8_t* page, const float* v, int64_t width, int64_t slot) {
     }
 }
 
+// The keys of a register, by the sums of their codes.
+template <class C, int n>
+HEARTH_INLINE inline void add_block(const uint8_t* scales, const uint8_t* codes, const Q8Block* const* q, Floats (*acc)[1]) {
+    Ints total[n];
+    C::sums(codes, q, n, total);
+    const Floats scale = halves(scales);
+    for (int i = 0; i < n; ++i) acc[i][0] = fma(to_floats(total[i]), scale * q[i]->d, acc[i][0]);
+}
+// Those of two, where sums start at kSumBase: as many sums at a time as the processor has products under way.
+template <class C, int n>
+HEARTH_INLINE inline void add_block(const uint8_t* scales, const uint8_t* codes, const Q8Block* const* q, Floats (*acc)[2]) {
+    Ints sum[n][2];
+    for (int i = 0; i < n; ++i) sum[i][0] = sum[i][1] = splat4(&q[i]->start);
+    unrolled<kBlock / 4>([&](auto step) HEARTH_INLINE {
+        constexpr int g = decltype(step)::value;
+        const Ints c[2] = {C::raised(codes, g), C::raised(codes + kLanes * 4, g)};
+        for (int i = 0; i < n; ++i) {
+            const Ints x = splat4(q[i]->q + 4 * g);
+            for (int j = 0; j < 2; ++j) sum[i][j] = dot_step(sum[i][j], c[j], x);
+        }
+    });
+    for (int j = 0; j < 2; ++j) {
+        const Floats scale = halves(scales + j * kLanes * kScaleBytes) * (1.0f / C::kRaised);
+        for (int i = 0; i < n; ++i)
+            acc[i][j] = fma(fma(bits_to_floats(sum[i][j]), splat(q[i]->d), splat(q[i]->minus)), scale, acc[i][j]);
+    }
+}
+
 template <class C, int n>
 inline void scores_of(const QueryGroup& g, const Ahead& ahead, float (*out)[kMostKeys]) {
+    constexpr int kAtOnce = kSumsAreFloats ? 2 : 1;  // registers of keys
     const int64_t n_block = g.task->k_width / kBlock;
     const int n_vector = g.pages->n * kKeyVectors;
-    for (int v = 0; v < n_vector; ++v) {
-        Floats acc[n] = {};
+    for (int v = 0; v < n_vector; v += kAtOnce) {
+        Floats acc[n][kAtOnce] = {};
         const uint8_t* at = g.pages->k[v / kKeyVectors];
         const int of_page = v % kKeyVectors * kLanes;
         for (int64_t b = 0; b < n_block; ++b, at += kKeys * (kScaleBytes + C::kBytes)) {
-            ahead.ask(v * n_block + b);
+            for (int i = 0; i < kAtOnce; ++i) ahead.ask(v * n_block + b * kAtOnce + i);
             const Q8Block* q[n];
-            Ints total[n];
             for (int i = 0; i < n; ++i) q[i] = g.task->q8 + (g.first + i) * n_block + b;
-            C::sums(at + kKeys * kScaleBytes + of_page * 4, q, n, total);
-            const Floats scale = halves(at + of_page * kScaleBytes);
-            for (int i = 0; i < n; ++i) acc[i] = fma(to_floats(total[i]), scale * q[i]->d, acc[i]);
+            add_block<C, n>(at + of_page * kScaleBytes, at + kKeys * kScaleBytes + of_page * 4, q, acc);
         }
-        for (int i = 0; i < n; ++i) store(out[i] + v * kLanes, acc[i]);
+        for (int i = 0; i < n; ++i)
+            for (int j = 0; j < kAtOnce; ++j) store(out[i] + (v + j) * kLanes, acc[i][j]);
     }
 }
 
