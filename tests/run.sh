@@ -91,7 +91,7 @@ if [ "$install" = yes ]; then
     step "packages" packages_install cmake/packages.txt $tags
 fi
 
-build release && run_tests release
+build release all hearth_benchmarks && run_tests release
 if [ "$mode" != quick ]; then
     build dev hearth_memory_tests && run_tests dev -L '^memory$'
     build tsan hearth_thread_tests && run_tests tsan -L '^thread$'
