@@ -23,7 +23,7 @@ struct Codes8 : Values8 {
             for (int i = 0; i < n; ++i) total[i] = dot_signed<false>(total[i], c, splat4(q[i]->q + 4 * g), Ints{});
         }
     }
-    static constexpr int kRaised = 1;
+    [[maybe_unused]] static constexpr int kRaised = 1;
     static HEARTH_INLINE inline Ints raised(const uint8_t* codes, int g) { return offset_codes(loadi(codes + g * kKeys * 4)); }
     static inline Ints pairs(const uint8_t* a, const uint8_t* b, int at) { return byte_pairs<true>(a + at, b + at); }
     static inline float scale(const float* x) {
@@ -51,7 +51,7 @@ struct Codes4 : Values4 {
         }
         for (int i = 0; i < n; ++i) total[i] = finish(partial[i]) - 8 * q[i]->sum;
     }
-    static constexpr int kRaised = 16;
+    [[maybe_unused]] static constexpr int kRaised = 16;
     static HEARTH_INLINE inline Ints raised(const uint8_t* codes, int g) {
         return bits(loadi(codes + g % 4 * kKeys * 4), g / 4 * 4 - 4, 0xf0);
     }
