@@ -93,16 +93,12 @@ __attribute__((target("avx2,avxvnni"))) void multiply_avx_vnni() {
 // The same of 64 bytes (level v4).
 __attribute__((target("avx512f,avx512vnni"))) void multiply_vnni() {
     const __m512i x = _mm512_set1_epi8(1);
+    __m512i sum[12] = {};
     for (int64_t i = 0; i < kTurns; ++i)
-        __asm__ volatile(
-            "vpdpbusd %0, %0, %%zmm1\n\tvpdpbusd %0, %0, %%zmm2\n\tvpdpbusd %0, %0, %%zmm3\n\t"
-            "vpdpbusd %0, %0, %%zmm4\n\tvpdpbusd %0, %0, %%zmm5\n\tvpdpbusd %0, %0, %%zmm6\n\t"
-            "vpdpbusd %0, %0, %%zmm7\n\tvpdpbusd %0, %0, %%zmm8\n\tvpdpbusd %0, %0, %%zmm9\n\t"
-            "vpdpbusd %0, %0, %%zmm10\n\tvpdpbusd %0, %0, %%zmm11\n\tvpdpbusd %0, %0, %%zmm12"
-            :
-            : "v"(x)
-            : "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-              "xmm12");
+        for (__m512i& one : sum) {
+            one = _mm512_dpbusd_epi32(one, x, x);
+            __asm__ volatile("" : "+v"(one));
+        }
 }
 
 struct Products {

@@ -159,8 +159,7 @@ uint64_t process_id() { return GetCurrentProcessId(); }
 std::byte* map_pages(std::size_t n, std::size_t align) {
     constexpr std::size_t kGranularity = std::size_t{64} << 10;  // what VirtualAlloc aligns to
     if (n == 0 || align > kGranularity) return nullptr;
-    auto* data = static_cast<std::byte*>(VirtualAlloc(nullptr, n, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
-    return data;
+    return static_cast<std::byte*>(VirtualAlloc(nullptr, n, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE));
 }
 
 bool touch_pages(std::byte*, std::size_t) { return true; }  // committed pages are backed

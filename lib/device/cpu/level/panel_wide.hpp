@@ -13,39 +13,41 @@ constexpr int kPanels = kShared / kVectors;    // the panels that these are
 constexpr int kMostTokens = kRegisters / 4;    // that share codes: sums fill half the registers
 static_assert(kPanels * kVectors == kShared);
 
-// What a panel keeps beside the codes of one block, as floats.
+// What a panel keeps beside the codes of one block, as floats, for the rows of one register.
 template <class F>
 struct FloatScales {
     static constexpr int kGroups = F::kElements / F::kGroup;
-    Floats step[kGroups][kVectors], m[kVectors];
-    Floats start[kVectors];  // what the base of the groups' sums must come off
-    Ints pair[(kGroups + 1) / 2][kVectors];
+    Floats step[kGroups], m;
+    Floats start;  // what the base of the groups' sums must come off
+    Ints pair[(kGroups + 1) / 2];
 
-    HEARTH_INLINE void fill(const uint8_t* w) {
-        ScaleBytes<kGroups> bytes;
-        if constexpr (F::kScaled) F::scale_bytes(w, bytes);
-        for (int v = 0; v < kVectors; ++v) {
-            const Floats d = F::step(w, v) * (1.0f / (1 << F::kUp));
-            if constexpr (F::kHasMin) m[v] = F::kScaled ? -F::min_step(w, v) : F::min_step(w, v);
-            if constexpr (F::kScaled)
-                fill_groups(bytes, d, v);
-            else
-                step[0][v] = d;
-        }
-    }
     HEARTH_INLINE void fill_groups(const ScaleBytes<kGroups>& bytes, Floats d, int v) {
         Ints total{};
         for (int g = 0; g < kGroups; ++g) {
             const Ints factor = load_signed_bytes(bytes.scale + g * kRows + v * kLanes);
-            step[g][v] = d * to_floats(factor);
+            step[g] = d * to_floats(factor);
             total = g * F::kGroup / 32 % 2 == 0 ? total + factor : total - factor;
         }
-        start[v] = d * to_floats(total) * -hearth::cpu::kSumBaseValue;
+        start = d * to_floats(total) * -hearth::cpu::kSumBaseValue;
         if constexpr (F::kHasMin)
             for (int g = 0; g < kGroups; g += 2)
-                pair[g / 2][v] = byte_pairs<false>(bytes.min + g * kRows + v * kLanes, bytes.min + (g + 1) * kRows + v * kLanes);
+                pair[g / 2] = byte_pairs<false>(bytes.min + g * kRows + v * kLanes, bytes.min + (g + 1) * kRows + v * kLanes);
     }
 };
+// Those of all registers of a panel.
+template <class F>
+HEARTH_INLINE inline void fill_scales(const uint8_t* w, FloatScales<F>* to) {
+    ScaleBytes<FloatScales<F>::kGroups> bytes;
+    if constexpr (F::kScaled) F::scale_bytes(w, bytes);
+    for (int v = 0; v < kVectors; ++v) {
+        const Floats d = F::step(w, v) * (1.0f / (1 << F::kUp));
+        if constexpr (F::kHasMin) to[v].m = F::kScaled ? -F::min_step(w, v) : F::min_step(w, v);
+        if constexpr (F::kScaled)
+            to[v].fill_groups(bytes, d, v);
+        else
+            to[v].step[0] = d;
+    }
+}
 
 // Where the sums of group g of a block begin.
 template <class F>
@@ -87,16 +89,16 @@ struct Wide {
                 for (int r = 0; r < n_register; ++r) {
                     const Floats value = bits_to_floats(sum[t][r]);
                     if constexpr (F::kScaled)
-                        to[t][r] = fma(value, s[r / kVectors].step[group][r % kVectors], to[t][r]);
+                        to[t][r] = fma(value, s[r].step[group], to[t][r]);
                     else
-                        to[t][r] = fma(fma(value, splat(act[t]->d), splat(act[t]->minus)), s[r / kVectors].step[0][r % kVectors], to[t][r]);
+                        to[t][r] = fma(fma(value, splat(act[t]->d), splat(act[t]->minus)), s[r].step[0], to[t][r]);
                 }
         });
     }
 
     static HEARTH_INLINE inline void begin(const FloatScales<F>* s, Sums part) {
         for (int t = 0; t < n_token; ++t)
-            for (int r = 0; r < n_register; ++r) part[t][r] = s[r / kVectors].start[r % kVectors];
+            for (int r = 0; r < n_register; ++r) part[t][r] = s[r].start;
     }
     // Adds the minima, and a block's sums to those of the row.
     static HEARTH_INLINE inline void finish(const Act* const* act, const FloatScales<F>* s, Sums part, Sums acc) {
@@ -105,17 +107,17 @@ struct Wide {
             if constexpr (!F::kScaled) {
                 if constexpr (F::kHasMin)
                     for (int r = 0; r < n_register; ++r)
-                        acc[t][r] = fma(s[r / kVectors].m[r % kVectors], splat(x.d * static_cast<float>(x.sum)), acc[t][r]);
+                        acc[t][r] = fma(s[r].m, splat(x.d * static_cast<float>(x.sum)), acc[t][r]);
             } else {
                 if constexpr (F::kHasMin) {
                     PairSums sums[n_register];
                     for (PairSums& sum : sums) sum.clear();
                     for (int j = 0; j < 128 / F::kGroup; ++j) {
                         const Ints both = splat4((F::kGroup == 16 ? x.sum : x.sum32) + 2 * j);
-                        for (int r = 0; r < n_register; ++r) sums[r].add(s[r / kVectors].pair[j][r % kVectors], both);
+                        for (int r = 0; r < n_register; ++r) sums[r].add(s[r].pair[j], both);
                     }
                     for (int r = 0; r < n_register; ++r)
-                        part[t][r] = fma(to_floats(sums[r].total()), s[r / kVectors].m[r % kVectors], part[t][r]);
+                        part[t][r] = fma(to_floats(sums[r].total()), s[r].m, part[t][r]);
                 }
                 for (int r = 0; r < n_register; ++r) acc[t][r] = fma(part[t][r], splat(x.d), acc[t][r]);
             }
@@ -131,10 +133,10 @@ struct Panel : PanelShape<F> {
     static HEARTH_INLINE inline void block(const uint8_t* w, const typename F::Act* const* act, Floats (*acc)[kVectors]) {
         using Tile = Wide<F, kVectors, n_token>;
         constexpr int kLines = (Shape::kBlockBytes / Shape::kGroups + 63) / 64;
-        FloatScales<F> s;
-        s.fill(w);
+        FloatScales<F> s[kVectors];
+        fill_scales<F>(w, s);
         Floats part[n_token][kVectors];
-        if constexpr (F::kScaled) Tile::begin(&s, part);
+        if constexpr (F::kScaled) Tile::begin(s, part);
         const uint8_t* at = w;
         for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
             unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
@@ -142,10 +144,10 @@ struct Panel : PanelShape<F> {
                 for (int line = 0; line < kLines; ++line)
                     __builtin_prefetch(w + Shape::kAheadBytes + now * (Shape::kBlockBytes / Shape::kGroups) + 64 * line);
                 const auto codes = [=](int g, int v) HEARTH_INLINE { return codes_of<F>(at, j, g, v); };
-                Tile::add(codes, act, now, &s, F::kScaled ? part : acc);
+                Tile::add(codes, act, now, s, F::kScaled ? part : acc);
                 __asm__ volatile("" ::: "memory");  // or GCC keeps what it has loaded for the next group, on the stack
             });
-        Tile::finish(act, &s, part, acc);
+        Tile::finish(act, s, part, acc);
     }
 };
 
@@ -154,14 +156,14 @@ template <class F>
 struct Slab {
     static constexpr int kBlocks = 256 / F::kElements;
     alignas(64) uint8_t codes[kPanels][256 * kRows];
-    FloatScales<F> scales[kBlocks][kPanels];
+    FloatScales<F> scales[kBlocks][kShared];
 
     // w: a panel's next n_block blocks.
     void unpack(int p, const uint8_t* w, int n_block) {
         using Shape = PanelShape<F>;
         uint8_t* to = codes[p];
         for (int b = 0; b < n_block; ++b, w += Shape::kBlockBytes) {
-            scales[b][p].fill(w);
+            fill_scales<F>(w, scales[b] + p * kVectors);
             const uint8_t* at = w;
             for (int first = 0; first < Shape::kGroups; first += F::kPeriod, at += Shape::kPeriodBytes)
                 unrolled<F::kPeriod>([&](auto j) HEARTH_INLINE {
